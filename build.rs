@@ -1,0 +1,89 @@
+//! Compiles the native door against the libtorch that torch-sys has found, and
+//! writes the place of libtorch into this package's own binaries (tests, examples,
+//! benches), so that they start without `LD_LIBRARY_PATH`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOURCE: &str = "src/native/door.cpp";
+
+/// Asks the Python that torch-sys asks for what it was told by it.
+const ASK_PYTHON: &str = "
+import torch
+from torch.utils import cpp_extension
+print('abi', int(torch._C._GLIBCXX_USE_CXX11_ABI))
+for path in cpp_extension.include_paths():
+    print('include', path)
+";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={SOURCE}");
+    // Without libtorch, documentation is built and nothing is linked.
+    if env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
+        return;
+    }
+    let library = env::var("DEP_TCH_LIBTORCH_LIB").ok().map(PathBuf::from);
+    let (includes, abi) = headers(library.as_deref());
+    let msvc = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "msvc");
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .file(SOURCE)
+        .includes(includes)
+        .warnings(false);
+    if msvc {
+        build.flag("/std:c++17");
+    } else {
+        build.flag("-std=c++17").flag("-fvisibility=hidden");
+        build.define("_GLIBCXX_USE_CXX11_ABI", &abi[..]);
+    }
+    build.compile("bertfit_door");
+
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
+    if let (false, Some(library)) = (msvc, library) {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library.display());
+    }
+}
+
+/// The folders of libtorch's headers and its C++ ABI, found as torch-sys finds them.
+fn headers(library: Option<&Path>) -> (Vec<PathBuf>, String) {
+    if variable("LIBTORCH_USE_PYTORCH").is_some() {
+        return headers_of_python();
+    }
+    let root = variable("LIBTORCH_INCLUDE")
+        .or_else(|| variable("LIBTORCH"))
+        .map(PathBuf::from)
+        .or_else(|| library.and_then(Path::parent).map(Path::to_owned))
+        .unwrap_or_else(|| PathBuf::from("/usr"));
+    let include = root.join("include");
+    let api = include.join("torch/csrc/api/include");
+    let abi = variable("LIBTORCH_CXX11_ABI").unwrap_or_else(|| "1".to_owned());
+    (vec![include, api], abi)
+}
+
+fn headers_of_python() -> (Vec<PathBuf>, String) {
+    let python = match env::var_os("VIRTUAL_ENV") {
+        _ if cfg!(windows) => "python.exe",
+        Some(_) => "python",
+        None => "python3",
+    };
+    let output = Command::new(python).args(["-c", ASK_PYTHON]).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {python}: {error}"));
+    let (mut includes, mut abi) = (Vec::new(), "1".to_owned());
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        match line.split_once(' ') {
+            Some(("include", path)) => includes.push(PathBuf::from(path)),
+            Some(("abi", value)) => abi = value.to_owned(),
+            _ => {}
+        }
+    }
+    (includes, abi)
+}
+
+fn variable(name: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var(name).ok()
+}

@@ -1,0 +1,262 @@
+//! Which columns hold the text, its pair and the label, and how they are taken
+//! out of a record. Records come from `records`; files are not touched here.
+
+use std::fmt;
+use std::path::Path;
+
+use csv::StringRecord;
+use serde_json::{Map, Value};
+
+use super::example::Example;
+use super::records::{Record, kind};
+use crate::error::{Error, Result, RowProblem};
+
+/// A column of a table: `"sentence"` and `3` both convert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// By its name in the header, or by its key in JSON lines.
+    Name(String),
+    /// By its place from the left, from 0.
+    Index(usize),
+}
+
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for Column {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<usize> for Column {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Index(index) => index.fmt(f),
+        }
+    }
+}
+
+/// The columns that are wanted of each row.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    pub(super) text: Column,
+    pub(super) pair: Option<Column>,
+    pub(super) label: Option<Column>,
+}
+
+/// Where the wanted columns are in the records of one file.
+pub(super) struct Layout {
+    /// Number of fields in each row; none in JSON lines.
+    width: Option<usize>,
+    text: Place,
+    pair: Option<Place>,
+    label: Option<Place>,
+}
+
+/// A column that has been found.
+struct Place {
+    column: Column,
+    /// Where it is among the fields; unused in JSON lines.
+    position: usize,
+}
+
+impl Layout {
+    /// Finds the columns by the first record of a file, which is its header if
+    /// `header` is true.
+    pub(super) fn new(
+        columns: &Columns,
+        first: &Record,
+        header: bool,
+        path: &Path,
+    ) -> Result<Self> {
+        let place = |column: &Column, role: &'static str| {
+            let position = match first {
+                Record::Fields(fields) => find(column, fields, header, role, path)?,
+                Record::Object(_) => key_only(column, role)?,
+            };
+            Ok::<_, Error>(Place {
+                column: column.clone(),
+                position,
+            })
+        };
+        let optional = |column: &Option<Column>, role| {
+            column
+                .as_ref()
+                .map(|column| place(column, role))
+                .transpose()
+        };
+        let width = match first {
+            Record::Fields(fields) => Some(fields.len()),
+            Record::Object(_) => None,
+        };
+        Ok(Self {
+            width,
+            text: place(&columns.text, "text column")?,
+            pair: optional(&columns.pair, "pair column")?,
+            label: optional(&columns.label, "label column")?,
+        })
+    }
+
+    /// The wanted fields of one record.
+    pub(super) fn pick(&self, record: &Record) -> Result<Example<Option<String>>, RowProblem> {
+        if let (Some(expected), Record::Fields(fields)) = (self.width, record)
+            && fields.len() != expected
+        {
+            return Err(RowProblem::Columns {
+                expected,
+                found: fields.len(),
+            });
+        }
+        let text = self.text.text(record)?;
+        let pair = self
+            .pair
+            .as_ref()
+            .map(|place| place.text(record))
+            .transpose()?;
+        let label = self
+            .label
+            .as_ref()
+            .map(|place| place.label(record))
+            .transpose()?;
+        Ok(Example { text, pair, label })
+    }
+}
+
+impl Place {
+    /// The column as a text, which may be empty.
+    fn text(&self, record: &Record) -> Result<String, RowProblem> {
+        match record {
+            Record::Fields(fields) => Ok(fields[self.position].to_owned()),
+            Record::Object(object) => match self.value(object)? {
+                Value::String(text) => Ok(text.clone()),
+                other => Err(self.problem(format!("expected a string, found {}", kind(other)))),
+            },
+        }
+    }
+
+    /// The column as a label: not empty; in JSON also a number or a boolean, as
+    /// JSON writes it.
+    fn label(&self, record: &Record) -> Result<String, RowProblem> {
+        let label = match record {
+            Record::Fields(fields) => fields[self.position].to_owned(),
+            Record::Object(object) => match self.value(object)? {
+                Value::String(text) => text.clone(),
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                other => {
+                    let found = kind(other);
+                    let problem =
+                        format!("expected a string, a number or a boolean, found {found}");
+                    return Err(self.problem(problem));
+                }
+            },
+        };
+        if label.is_empty() {
+            return Err(self.problem("the label is empty".to_owned()));
+        }
+        Ok(label)
+    }
+
+    fn value<'a>(&self, object: &'a Map<String, Value>) -> Result<&'a Value, RowProblem> {
+        object.get(&self.column.to_string()).ok_or_else(|| {
+            self.problem(format!("absent, the object has {}", quoted(object.keys())))
+        })
+    }
+
+    fn problem(&self, problem: String) -> RowProblem {
+        RowProblem::Field {
+            field: self.column.to_string(),
+            problem,
+        }
+    }
+}
+
+/// Whether the first record of a file, or its header, has a column.
+pub(super) fn has(column: &Column, first: &Record, header: bool) -> bool {
+    match (first, column) {
+        (Record::Fields(fields), Column::Name(name)) => header && fields.iter().any(|f| f == name),
+        (Record::Fields(fields), Column::Index(index)) => *index < fields.len(),
+        (Record::Object(object), Column::Name(name)) => object.contains_key(name),
+        (Record::Object(_), Column::Index(_)) => false,
+    }
+}
+
+/// The place of `column` among `fields`, the header or the first row.
+fn find(
+    column: &Column,
+    fields: &StringRecord,
+    header: bool,
+    role: &'static str,
+    path: &Path,
+) -> Result<usize> {
+    let refuse = |problem| {
+        Err(Error::File {
+            path: path.to_owned(),
+            problem,
+        })
+    };
+    match column {
+        Column::Index(index) if *index < fields.len() => Ok(*index),
+        Column::Index(index) => refuse(format!(
+            "column index {index} is out of range, there are {} columns and the first is 0",
+            fields.len()
+        )),
+        Column::Name(name) if !header => {
+            let rule = "an index in a file without a header".to_owned();
+            Err(Error::Config {
+                field: role,
+                rule,
+                got: format!("`{name}`"),
+            })
+        }
+        Column::Name(name) => {
+            let mut places = (0..fields.len()).filter(|&place| &fields[place] == name);
+            match (places.next(), places.next()) {
+                (Some(place), None) => Ok(place),
+                (Some(_), Some(_)) => refuse(format!("more than one column is called `{name}`")),
+                (None, _) => refuse(format!(
+                    "no column `{name}`, the header has {}",
+                    quoted(fields)
+                )),
+            }
+        }
+    }
+}
+
+/// In JSON lines a column has a name and no place.
+fn key_only(column: &Column, role: &'static str) -> Result<usize> {
+    match column {
+        Column::Name(_) => Ok(0),
+        Column::Index(index) => {
+            let rule = "a name in JSON lines".to_owned();
+            Err(Error::Config {
+                field: role,
+                rule,
+                got: index.to_string(),
+            })
+        }
+    }
+}
+
+/// Names for a message, in the order of the file.
+fn quoted<'a>(names: impl IntoIterator<Item: AsRef<str> + 'a>) -> String {
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
+    if names.is_empty() {
+        "no fields".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,81 @@
+//! A stream of bytes as numbered lines of UTF-8. Lines end in `\n` alone: other
+//! characters that some readers take for line ends (U+0085, U+2028, a lone `\r`)
+//! are text. A byte-order mark at the start of the file is dropped.
+
+use std::io::BufRead;
+use std::mem;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, PathContext, Result, RowProblem};
+
+/// The lines of a file, one at a time in one buffer.
+pub(super) struct Lines<R> {
+    reader: R,
+    path: PathBuf,
+    line: String,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// `path` is for messages only.
+    pub(super) fn new(reader: R, path: &Path) -> Self {
+        Self {
+            reader,
+            path: path.to_owned(),
+            line: String::new(),
+            number: 0,
+        }
+    }
+
+    /// Goes to the next line; `false` after the last one.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        let mut bytes = mem::take(&mut self.line).into_bytes();
+        bytes.clear();
+        if self
+            .reader
+            .read_until(b'\n', &mut bytes)
+            .reading(&self.path)?
+            == 0
+        {
+            return Ok(false);
+        }
+        self.number += 1;
+        if !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
+        self.line = String::from_utf8(bytes).map_err(|error| {
+            let byte = error.utf8_error().valid_up_to();
+            self.error(self.number, RowProblem::Utf8 { byte })
+        })?;
+        if self.number == 1 && self.line.starts_with('\u{feff}') {
+            self.line.remove(0);
+        }
+        Ok(true)
+    }
+
+    /// The line with its end, which is `\n` or `\r\n` (`\n` also where the file
+    /// ends without one).
+    pub(super) fn raw(&self) -> &str {
+        &self.line
+    }
+
+    /// The line without its end.
+    pub(super) fn content(&self) -> &str {
+        let line = self.line.strip_suffix('\n').unwrap_or(&self.line);
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+
+    /// Number of the line, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// A problem with line `line`.
+    pub(super) fn error(&self, line: u64, problem: RowProblem) -> Error {
+        Error::Line {
+            path: self.path.clone(),
+            line,
+            problem,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Files of rows to examples: TSV, CSV and JSON lines, plain or compressed. Every
+//! failure names the file, the line and the field. Rows stream through, so that
+//! besides the result only one is in memory.
+
+use std::path::{Path, PathBuf};
+
+use super::columns::{self, Column, Columns, Layout};
+use super::decompress::open;
+use super::example::Example;
+use super::format::Format;
+use super::labels::Labels;
+use super::records::Records;
+use crate::error::{Error, Result, RowProblem};
+
+/// A file with one example a row, and which of its columns are wanted.
+///
+/// The name says how the file is written: `.tsv`, `.csv`, `.jsonl`, `.ndjson` or
+/// `.json` ([`Format`]), each also with `.gz` or `.xz` after it. All are UTF-8,
+/// with or without a byte-order mark, and have a header (JSON lines have keys
+/// instead). A text may be empty, a label may not. Blank lines are ignored at the
+/// end of a file and anywhere in JSON lines; elsewhere they are rows.
+///
+/// ```
+/// # use bertfit::Table;
+/// let train = Table::open("examples/data/train.tsv").text("sentence").label("label").read()?;
+/// assert_eq!(train.len(), 2403);
+/// # Ok::<(), bertfit::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Table {
+    path: PathBuf,
+    format: Option<Format>,
+    header: bool,
+    columns: Columns,
+    label: Column,
+    known: Option<Labels>,
+}
+
+impl Table {
+    /// The file at `path`, with the text in column `text` and the label in column
+    /// `label` unless said otherwise. It is opened when it is read.
+    pub fn open(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            format: None,
+            header: true,
+            columns: Columns {
+                text: "text".into(),
+                pair: None,
+                label: None,
+            },
+            label: "label".into(),
+            known: None,
+        }
+    }
+
+    /// The column with the text, or with the first text of a pair; default
+    /// `text`.
+    pub fn text(mut self, column: impl Into<Column>) -> Self {
+        self.columns.text = column.into();
+        self
+    }
+
+    /// The column with the second text of a pair; default none.
+    pub fn pair(mut self, column: impl Into<Column>) -> Self {
+        self.columns.pair = Some(column.into());
+        self
+    }
+
+    /// The column with the label; default `label`.
+    pub fn label(mut self, column: impl Into<Column>) -> Self {
+        self.label = column.into();
+        self
+    }
+
+    /// The first line is a row, not a header; columns then go by index. JSON
+    /// lines have no header in any case.
+    pub fn no_header(mut self) -> Self {
+        self.header = false;
+        self
+    }
+
+    /// How the file is written, whatever its name says; `.gz` and `.xz` count all
+    /// the same.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// A label that is not one of these is an error at its line.
+    pub fn known_labels(mut self, labels: &Labels) -> Self {
+        self.known = Some(labels.clone());
+        self
+    }
+
+    /// All rows with their labels, in the order of the file.
+    ///
+    /// # Errors
+    /// - [`Error::Read`]: the file cannot be opened, read or decompressed.
+    /// - [`Error::File`]: it has no rows, or not the wanted columns.
+    /// - [`Error::Line`]: a line is not UTF-8 or not a row of the format, has a
+    ///   wrong number of columns, or lacks a wanted field; a label is empty or not
+    ///   a known one.
+    /// - [`Error::Config`]: the format is unknown, a column is named where there
+    ///   are no names, or counted where there is no order.
+    pub fn read(&self) -> Result<Vec<Example>> {
+        let mut examples = Vec::new();
+        let columns = Columns {
+            label: Some(self.label.clone()),
+            ..self.columns.clone()
+        };
+        self.scan(&columns, |Example { text, pair, label }| {
+            let label = label.expect("the layout has a label column");
+            if let Some(known) = &self.known
+                && known.get(&label).is_none()
+            {
+                let known = known.names().to_vec();
+                return Err(RowProblem::UnknownLabel { label, known });
+            }
+            examples.push(Example { text, pair, label });
+            Ok(())
+        })?;
+        Ok(examples)
+    }
+
+    /// All texts or pairs, in the order of the file, for prediction: no label
+    /// column is looked for.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for what concerns labels.
+    pub fn read_texts(&self) -> Result<Vec<Example<()>>> {
+        let mut texts = Vec::new();
+        self.scan(&self.columns, |Example { text, pair, .. }| {
+            texts.push(Example {
+                text,
+                pair,
+                label: (),
+            });
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    /// Whether the file has the label column, as its header or its first row tells;
+    /// a file to predict may lack it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, read or decompressed, or its format is
+    /// unknown.
+    pub fn has_label(&self) -> Result<bool> {
+        let (mut records, header) = self.records()?;
+        let first = records.read()?;
+        Ok(first.is_some_and(|(_, first)| columns::has(&self.label, first, header)))
+    }
+
+    /// The file's records, and whether the first of them is a header.
+    fn records(&self) -> Result<(Records<impl std::io::BufRead + use<>>, bool)> {
+        let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
+        let header = self.header && format != Format::JsonLines;
+        Ok((Records::new(open(&self.path)?, format, &self.path), header))
+    }
+
+    /// Gives each row to `take`, whose problem ends the reading at that row.
+    fn scan(
+        &self,
+        columns: &Columns,
+        mut take: impl FnMut(Example<Option<String>>) -> Result<(), RowProblem>,
+    ) -> Result<()> {
+        let (mut records, header) = self.records()?;
+        let mut layout = None;
+        let mut rows = 0_u64;
+        while let Some((line, record)) = records.read()? {
+            let layout = match &layout {
+                Some(layout) => layout,
+                None => {
+                    let found = Layout::new(columns, record, header, &self.path)?;
+                    let found = layout.insert(found);
+                    if header {
+                        continue;
+                    }
+                    found
+                }
+            };
+            layout
+                .pick(record)
+                .and_then(&mut take)
+                .map_err(|problem| records.error(line, problem))?;
+            rows += 1;
+        }
+        let problem = match (rows, layout, records.lines_read()) {
+            (1.., ..) => return Ok(()),
+            (0, Some(_), _) => "there are no rows after the header",
+            (0, None, 0) => "the file is empty",
+            (0, None, _) => "the file has only blank lines",
+        };
+        Err(Error::File {
+            path: self.path.clone(),
+            problem: problem.to_owned(),
+        })
+    }
+}

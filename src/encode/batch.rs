@@ -1,0 +1,174 @@
+//! A batch: the three input tensors of a BERT, and what its output is compared
+//! with. `pad` is the only place where token lists become tensors, and where they
+//! are checked, so that nothing in the data can fail later on the device.
+
+use tch::{Device, Tensor};
+
+use super::tokenizer::Encoding;
+use crate::error::{Error, Result, RowProblem, TorchContext};
+
+/// The inputs of a BERT, each `[B, L]` of int64.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Token ids.
+    pub input_ids: Tensor,
+    /// 1 where there is a token, 0 where there is padding.
+    pub attention_mask: Tensor,
+    /// Segment ids: 0 in the first text, 1 in the second.
+    pub token_type_ids: Tensor,
+}
+
+impl Inputs {
+    /// `(B, L)`
+    pub fn size(&self) -> (i64, i64) {
+        let size = self.input_ids.size();
+        (size[0], size[1])
+    }
+
+    /// The same inputs on `device`.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn to_device(&self, device: Device) -> Result<Self> {
+        let moved = |x: &Tensor| x.f_to_device(device).doing("moving inputs to the device");
+        Ok(Self {
+            input_ids: moved(&self.input_ids)?,
+            attention_mask: moved(&self.attention_mask)?,
+            token_type_ids: moved(&self.token_type_ids)?,
+        })
+    }
+}
+
+/// What the logits of a batch are compared with.
+pub trait Target: Send + Sized {
+    /// The same target on `device`.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    fn to_device(self, device: Device) -> Result<Self>;
+}
+
+impl Target for Tensor {
+    fn to_device(self, device: Device) -> Result<Self> {
+        self.f_to_device(device)
+            .doing("moving the target to the device")
+    }
+}
+
+impl<A: Target, B: Target> Target for (A, B) {
+    fn to_device(self, device: Device) -> Result<Self> {
+        Ok((self.0.to_device(device)?, self.1.to_device(device)?))
+    }
+}
+
+/// Inputs with their target.
+#[derive(Debug)]
+pub struct Batch<T> {
+    /// What goes into the model.
+    pub inputs: Inputs,
+    /// What its logits are compared with.
+    pub target: T,
+    /// Real tokens in the batch, padding not counted.
+    pub tokens: usize,
+}
+
+/// What a model accepts: beyond these, an embedding look-up would fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Token ids are below this.
+    pub vocab_size: i64,
+    /// Rows have at most so many tokens.
+    pub max_length: usize,
+    /// Segment ids are below this.
+    pub type_vocab_size: i64,
+}
+
+impl Limits {
+    fn check(&self, encoding: &Encoding) -> Result<(), RowProblem> {
+        if encoding.len() > self.max_length {
+            return Err(RowProblem::TooLong {
+                length: encoding.len(),
+                limit: self.max_length,
+            });
+        }
+        let vocab = 0..self.vocab_size;
+        if let Some(&id) = encoding.input_ids.iter().find(|id| !vocab.contains(id)) {
+            return Err(RowProblem::TokenId {
+                id,
+                vocab_size: self.vocab_size as usize,
+            });
+        }
+        let types = 0..self.type_vocab_size;
+        if let Some(id) = encoding
+            .token_type_ids
+            .iter()
+            .find(|id| !types.contains(id))
+        {
+            let problem = format!("segment {id}, the model has {}", self.type_vocab_size);
+            return Err(RowProblem::Field {
+                field: "token_type_ids".to_owned(),
+                problem,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How long the rows of a batch become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Padding {
+    /// As long as the longest row of the batch.
+    #[default]
+    Longest,
+    /// So many tokens, whatever the rows.
+    Fixed(usize),
+}
+
+/// Pads token lists on the right into the tensors of one batch, `[B, L]`, on the
+/// CPU.
+///
+/// # Errors
+/// When a row goes beyond `limits` or the fixed length; the error has the row's
+/// place in `encodings`.
+pub fn pad(
+    encodings: &[Encoding],
+    pad_id: i64,
+    padding: Padding,
+    limits: &Limits,
+) -> Result<Inputs> {
+    let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
+    let length = match padding {
+        Padding::Longest => longest,
+        Padding::Fixed(length) => length,
+    };
+    let mut input_ids = vec![pad_id; encodings.len() * length];
+    let mut attention_mask = vec![0_i64; encodings.len() * length];
+    let mut token_type_ids = vec![0_i64; encodings.len() * length];
+    for (row, encoding) in encodings.iter().enumerate() {
+        limits
+            .check(encoding)
+            .map_err(|problem| Error::Row { row, problem })?;
+        if encoding.len() > length {
+            let problem = RowProblem::TooLong {
+                length: encoding.len(),
+                limit: length,
+            };
+            return Err(Error::Row { row, problem });
+        }
+        let cells = row * length..row * length + encoding.len();
+        input_ids[cells.clone()].copy_from_slice(&encoding.input_ids);
+        token_type_ids[cells.clone()].copy_from_slice(&encoding.token_type_ids);
+        attention_mask[cells].fill(1);
+    }
+    let tensor = |values: &[i64]| {
+        Tensor::f_from_slice(values)
+            .and_then(|x| x.f_view([encodings.len() as i64, length as i64]))
+            .doing("making a batch")
+    };
+    Ok(Inputs {
+        input_ids: tensor(&input_ids)?,
+        attention_mask: tensor(&attention_mask)?,
+        token_type_ids: tensor(&token_type_ids)?,
+    })
+}

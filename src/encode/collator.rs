@@ -1,0 +1,154 @@
+//! Examples to batches. `Collator` is the contract; `TextEncoder` is the half
+//! that all text tasks share (tokenize, truncate, pad, check), in training and in
+//! prediction; `ClassCollator` adds class ids.
+
+use tch::Tensor;
+
+use super::batch::{Batch, Inputs, Limits, Padding, Target, pad};
+use super::tokenizer::{Encoding, Tokenizer, Truncation};
+use crate::data::{Example, Labels, Text};
+use crate::error::{Error, Result, RowProblem, TorchContext};
+
+/// Turns examples into one batch of CPU tensors.
+pub trait Collator: Sync {
+    /// One example of the data set.
+    type Item: Send;
+    /// What the logits of a batch are compared with.
+    type Target: Target;
+
+    /// Makes a batch of `rows`, all of them, in order.
+    ///
+    /// # Errors
+    /// [`Error::Row`] with the place in `rows` of the first row that the model
+    /// cannot take. After a batch is made, no operation on it may fail because of
+    /// the data.
+    fn collate(&self, rows: &[Self::Item]) -> Result<Batch<Self::Target>>;
+}
+
+/// Tokenizes, truncates, pads and checks texts for one model.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    tokenizer: Tokenizer,
+    limits: Limits,
+    max_length: usize,
+    truncation: Truncation,
+    padding: Padding,
+}
+
+impl TextEncoder {
+    /// Rows are cut to `max_length` tokens, special tokens included.
+    ///
+    /// # Errors
+    /// When `max_length` is longer than the model's positions, or too short for a
+    /// pair of texts with its three special tokens.
+    pub fn new(
+        tokenizer: Tokenizer,
+        limits: Limits,
+        max_length: usize,
+        truncation: Truncation,
+    ) -> Result<Self> {
+        if !(3..=limits.max_length).contains(&max_length) {
+            let rule = format!("from 3 to {}, the model's positions", limits.max_length);
+            return Err(Error::Config {
+                field: "max_length",
+                rule,
+                got: max_length.to_string(),
+            });
+        }
+        Ok(Self {
+            tokenizer,
+            limits,
+            max_length,
+            truncation,
+            padding: Padding::Longest,
+        })
+    }
+
+    /// Pads otherwise than to the longest row of each batch.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The most tokens that a row keeps.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Which text of a pair is cut.
+    pub fn truncation(&self) -> Truncation {
+        self.truncation
+    }
+
+    /// Tokenizes texts or pairs, in parallel, in order.
+    ///
+    /// # Errors
+    /// [`Error::Row`] when a row cannot be cut to `max_length` as the truncation
+    /// asks for.
+    pub fn encode<T: Text + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+        self.tokenizer
+            .encode_batch(texts, self.max_length, self.truncation)
+    }
+
+    /// Pads encodings into the tensors of one batch, `[B, L]`.
+    ///
+    /// # Errors
+    /// As [`pad`].
+    pub fn inputs(&self, encodings: &[Encoding]) -> Result<Inputs> {
+        pad(
+            encodings,
+            self.tokenizer.pad_id(),
+            self.padding,
+            &self.limits,
+        )
+    }
+
+    /// Both steps, with a target made by the caller.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode) and [`pad`].
+    pub fn batch<T: Text + Sync, Y>(&self, texts: &[T], target: Y) -> Result<Batch<Y>> {
+        let encodings = self.encode(texts)?;
+        let tokens = encodings.iter().map(Encoding::len).sum();
+        Ok(Batch {
+            inputs: self.inputs(&encodings)?,
+            target,
+            tokens,
+        })
+    }
+}
+
+/// Labelled texts or pairs to inputs and class ids `[B]` (int64).
+#[derive(Debug, Clone)]
+pub struct ClassCollator {
+    /// Turns the texts into inputs.
+    pub encoder: TextEncoder,
+    /// The classes.
+    pub labels: Labels,
+}
+
+impl Collator for ClassCollator {
+    type Item = Example;
+    type Target = Tensor;
+
+    fn collate(&self, rows: &[Example]) -> Result<Batch<Tensor>> {
+        let mut ids = Vec::with_capacity(rows.len());
+        for (row, example) in rows.iter().enumerate() {
+            ids.push(self.labels.get(&example.label).ok_or_else(|| {
+                let known = self.labels.names().to_vec();
+                let problem = RowProblem::UnknownLabel {
+                    label: example.label.clone(),
+                    known,
+                };
+                Error::Row { row, problem }
+            })?);
+        }
+        let target = Tensor::f_from_slice(&ids).doing("making a batch")?;
+        self.encoder.batch(rows, target)
+    }
+}

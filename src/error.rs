@@ -1,0 +1,333 @@
+//! The one `Error` of the crate. Each variant is something different that the
+//! caller would do, and says where: a path, a line, a row, a field or a tensor.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tch::TchError;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A line of a data file cannot be used; `line` counts from 1.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// The data file.
+        path: PathBuf,
+        /// Line of the file on which the record starts, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: RowProblem,
+    },
+
+    /// An example of a data set cannot be used; `row` counts from 0.
+    #[error("row {row}: {problem}")]
+    Row {
+        /// Index of the example in its data set, from 0.
+        row: usize,
+        /// What is wrong with it.
+        problem: RowProblem,
+    },
+
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// A file or folder cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// A file is readable, but its content as a whole is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A file that should be JSON is not, or lacks a field that it must have.
+    #[error("{} is not valid", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, and why.
+        source: serde_json::Error,
+    },
+
+    /// A setting is out of its range.
+    #[error("`{field}` must be {rule}, got {got}")]
+    Config {
+        /// Name of the setting.
+        field: &'static str,
+        /// What it must be.
+        rule: String,
+        /// What it is.
+        got: String,
+    },
+
+    /// A model's `config.json` asks for something impossible or unsupported.
+    #[error("{}: `{field}` must be {rule}, got {got}", path.display())]
+    ModelConfig {
+        /// The configuration file.
+        path: PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// What it must be.
+        rule: String,
+        /// What it is.
+        got: String,
+    },
+
+    /// A checkpoint lacks weights that the model cannot do without.
+    #[error("{missing} of {total} weights are not in {}, the first is `{first}`", path.display())]
+    MissingWeights {
+        /// The weights file.
+        path: PathBuf,
+        /// How many are absent.
+        missing: usize,
+        /// How many the model needs.
+        total: usize,
+        /// Name of the first absent one, in alphabetical order.
+        first: String,
+    },
+
+    /// A weight in a checkpoint has another shape than the model's.
+    #[error("{}: `{name}` has shape {found:?}, the model needs {expected:?}", path.display())]
+    WeightShape {
+        /// The weights file.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
+        /// Shape in the file.
+        found: Vec<usize>,
+        /// Shape in the model.
+        expected: Vec<usize>,
+    },
+
+    /// A label is not one of the model's.
+    #[error("label `{label}` is not one of {}", known.join(", "))]
+    UnknownLabel {
+        /// The label in question.
+        label: String,
+        /// The labels that exist, in the order of their ids.
+        known: Vec<String>,
+    },
+
+    /// The checkpoint has a head for other labels than those asked for.
+    #[error(
+        "{} has a head for the labels {}, not for {}: ask for a fresh head to replace it",
+        path.display(), found.join(", "), asked.join(", ")
+    )]
+    OtherHead {
+        /// The model folder.
+        path: PathBuf,
+        /// Labels of the saved head.
+        found: Vec<String>,
+        /// Labels asked for.
+        asked: Vec<String>,
+    },
+
+    /// A folder that should be new or empty is not.
+    #[error("{} is not empty", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The loss or the gradient is no longer a finite number.
+    #[error(
+        "{what} is {value} at step {step} (learning rate {learning_rate:e}, rows {})",
+        some_of(rows)
+    )]
+    NotFinite {
+        /// `loss` or `gradient norm`.
+        what: &'static str,
+        /// Its value: NaN or an infinity.
+        value: f64,
+        /// Optimizer step, from 1.
+        step: usize,
+        /// Learning rate of that step.
+        learning_rate: f64,
+        /// Rows of the training set that made up the step.
+        rows: Vec<usize>,
+    },
+
+    /// Gradients do not flow as the freezing asks for.
+    #[error("`{name}` {problem}")]
+    Gradient {
+        /// Name of the parameter.
+        name: String,
+        /// What is wrong with its gradient.
+        problem: GradientProblem,
+    },
+
+    /// libtorch refused an operation.
+    #[error("libtorch failed while {doing}")]
+    Torch {
+        /// What bertfit was doing.
+        doing: String,
+        /// libtorch's own words.
+        source: TchError,
+    },
+
+    /// A worker thread died; this is a bug in the code that it ran.
+    #[error("a worker thread panicked while {doing}")]
+    Worker {
+        /// What it was doing.
+        doing: &'static str,
+    },
+}
+
+/// What can be wrong with one row of data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowProblem {
+    /// Too few or too many columns.
+    #[error("expected {expected} columns, found {found}")]
+    Columns {
+        /// Number of columns that the header (or the first row) has.
+        expected: usize,
+        /// Number of columns found.
+        found: usize,
+    },
+    /// A field is absent or not of the right type.
+    #[error("field `{field}`: {problem}")]
+    Field {
+        /// Name or index of the column.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The bytes are not UTF-8.
+    #[error("invalid UTF-8 at byte {byte} of the line")]
+    Utf8 {
+        /// Offset of the first bad byte in the line, from 0.
+        byte: usize,
+    },
+    /// The line is not a record of the format (broken JSON, open quotes, …).
+    #[error("{0}")]
+    Syntax(String),
+    /// A label that the model does not know.
+    #[error("label `{label}` is not one of {}", known.join(", "))]
+    UnknownLabel {
+        /// The label in question.
+        label: String,
+        /// The labels that exist, in the order of their ids.
+        known: Vec<String>,
+    },
+    /// More tokens than the model has positions.
+    #[error("{length} tokens, the model takes at most {limit}")]
+    TooLong {
+        /// Tokens of the row.
+        length: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+    /// More tokens than asked for, and the truncation may not remove enough.
+    #[error("{length} tokens, which `{strategy}` truncation cannot bring down to {limit}")]
+    Truncation {
+        /// Tokens of the row, special tokens included.
+        length: usize,
+        /// The maximal length that was asked for.
+        limit: usize,
+        /// The strategy, as transformers calls it.
+        strategy: &'static str,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} is outside the vocabulary of {vocab_size}")]
+    TokenId {
+        /// The id.
+        id: i64,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+}
+
+/// What can be wrong with a parameter's first gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GradientProblem {
+    /// It is trainable, yet no gradient arrived.
+    #[error("is to be trained but received no gradient")]
+    Absent,
+    /// It is trainable, yet its gradient is zero everywhere.
+    #[error("is to be trained but its gradient is zero everywhere")]
+    Zero,
+    /// Its gradient holds NaN or infinity.
+    #[error("received a gradient that is not finite")]
+    NotFinite,
+    /// It is frozen, yet it received a gradient.
+    #[error("is frozen but received a gradient")]
+    Frozen,
+}
+
+/// The first few of many rows, for a message.
+fn some_of(rows: &[usize]) -> String {
+    let shown: Vec<_> = rows.iter().take(8).map(usize::to_string).collect();
+    let more = if rows.len() > 8 { ", …" } else { "" };
+    shown.join(", ") + more
+}
+
+/// Attaches what was being done to a libtorch error.
+pub(crate) trait TorchContext<T> {
+    fn doing(self, what: &str) -> Result<T>;
+}
+
+impl<T> TorchContext<T> for Result<T, TchError> {
+    fn doing(self, what: &str) -> Result<T> {
+        self.map_err(|source| Error::Torch {
+            doing: what.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Attaches the path to an error of reading or writing.
+pub(crate) trait PathContext<T> {
+    fn reading(self, path: &Path) -> Result<T>;
+    fn writing(self, path: &Path) -> Result<T>;
+}
+
+impl<T> PathContext<T> for io::Result<T> {
+    fn reading(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn writing(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_small_and_can_cross_threads() {
+        fn crosses_threads<T: Send + Sync + 'static>() {}
+        crosses_threads::<Error>();
+        // clippy's result_large_err warns above this.
+        assert!(size_of::<Error>() <= 128);
+    }
+}

@@ -1,0 +1,122 @@
+//! The contract between tasks and training: what a task says about itself, and
+//! what it gets for that.
+
+use std::path::Path;
+
+use tch::Tensor;
+
+use crate::data::{Dataset, Text};
+use crate::encode::{Collator, Inputs, TextEncoder};
+use crate::error::Result;
+use crate::metrics::{Metric, NoMetric};
+use crate::model::{Backbone, BertConfig};
+use crate::predict;
+use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
+
+/// The loss of one batch, not yet divided: the trainer divides by the count of the
+/// whole optimizer step, so that gradient accumulation, token-level losses and
+/// short last batches are exact.
+#[derive(Debug)]
+pub struct Loss {
+    /// Sum of the losses, a scalar that carries gradients.
+    pub sum: Tensor,
+    /// How many losses were added (rows, tokens, or their total weight).
+    pub count: f64,
+}
+
+/// One example of the data sets that `M` learns from.
+pub type ItemOf<M> = <<M as FineTuner>::Collator as Collator>::Item;
+
+/// What `M` compares the logits of one batch with.
+pub type TargetOf<M> = <<M as FineTuner>::Collator as Collator>::Target;
+
+/// A model that [`Trainer`] can train: a [`Backbone`] with a head.
+///
+/// Implement the first five methods, and training, evaluation, prediction of
+/// logits and saving work for your task; turning logits into answers stays yours.
+pub trait FineTuner: Sized {
+    /// Turns the task's examples into batches.
+    type Collator: Collator;
+
+    /// The encoder with its weights, tokenizer and configuration.
+    fn backbone(&self) -> &Backbone;
+
+    /// The collator for training and evaluation.
+    ///
+    /// # Errors
+    /// When the task's settings do not fit the model.
+    fn collator(&self) -> Result<Self::Collator>;
+
+    /// The head's output for a batch, the one forward path of training,
+    /// evaluation and prediction. `train` turns dropout on.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor>;
+
+    /// The loss of a batch.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    fn loss(&self, logits: &Tensor, target: &TargetOf<Self>) -> Result<Loss>;
+
+    /// What an evaluation reports besides the loss; default nothing.
+    fn metric(&self) -> Box<dyn Metric<TargetOf<Self>>> {
+        Box::new(NoMetric)
+    }
+
+    /// The number that picks the best evaluation where the configuration names
+    /// none; default `loss`.
+    fn main_metric(&self) -> &str {
+        "loss"
+    }
+
+    /// Writes what the task knows (label names, architecture, …) into the
+    /// `config.json` that is saved; default nothing.
+    fn describe(&self, _config: &mut BertConfig) {}
+
+    /// Trains on `train`, evaluates on `dev`, and keeps the best weights.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    fn fit(
+        &mut self,
+        train: &dyn Dataset<Item = ItemOf<Self>>,
+        dev: &dyn Dataset<Item = ItemOf<Self>>,
+        config: &TrainConfig,
+    ) -> Result<TrainReport> {
+        Trainer::new(config.clone())?.run(self, train, Some(dev))
+    }
+
+    /// The loss and the task's metrics on `dataset`, in evaluation mode.
+    ///
+    /// # Errors
+    /// When an example cannot be read or used.
+    fn evaluate(&self, dataset: &dyn Dataset<Item = ItemOf<Self>>) -> Result<Evaluation> {
+        evaluate(self, dataset, TrainConfig::default().eval_batch_size)
+    }
+
+    /// The logits of each text in evaluation mode, in the order of `texts`. Rows
+    /// of like length share a batch of up to `batch_size`.
+    ///
+    /// # Errors
+    /// When a text cannot be encoded.
+    fn predict_logits<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        encoder: &TextEncoder,
+        batch_size: usize,
+    ) -> Result<Vec<Tensor>> {
+        predict::logits(self, texts, encoder, batch_size)
+    }
+
+    /// Writes a model folder: `config.json`, `model.safetensors` and the
+    /// tokenizer's files. It appears whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.backbone()
+            .save(dir.as_ref(), |config| self.describe(config))
+    }
+}

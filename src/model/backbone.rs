@@ -1,0 +1,265 @@
+//! What every task shares: the weights' store, the encoder, the tokenizer and the
+//! configuration, loaded from a model folder and saved to one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::nn::{self, VarStore};
+use tch::{Device, Tensor};
+
+use super::config::BertConfig;
+use super::encoder::BertEncoder;
+use super::weights::{self, LoadReport, LoadRules};
+use crate::checkpoint::NewFolder;
+use crate::encode::{TextEncoder, Tokenizer, Truncation};
+use crate::error::{Error, PathContext, Result};
+
+/// The prefix of the encoder's names in the checkpoints of every task.
+const ENCODER_PREFIX: &str = "bert";
+
+/// A BERT with its tokenizer, on one device; a task puts a head on it.
+#[derive(Debug)]
+pub struct Backbone {
+    variables: VarStore,
+    encoder: BertEncoder,
+    tokenizer: Tokenizer,
+    config: BertConfig,
+    report: LoadReport,
+}
+
+/// How to make a [`Backbone`]; see [`Backbone::builder`].
+#[derive(Debug, Clone)]
+pub struct BackboneBuilder {
+    source: Source,
+    device: Device,
+    seed: u64,
+    pooler: bool,
+    head: HeadWeights,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Folder(PathBuf),
+    Random(Box<(BertConfig, Tokenizer)>),
+}
+
+/// Where the weights of the head come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum HeadWeights {
+    /// From the checkpoint where it has them, else random.
+    #[default]
+    Found,
+    /// From the checkpoint; it is an error if it has none.
+    Required,
+    /// Random, even if the checkpoint has some.
+    Fresh,
+}
+
+impl Backbone {
+    /// A pre-trained model in a folder (`config.json`, `model.safetensors`,
+    /// `vocab.txt`, …), as Hugging Face lays it out.
+    pub fn builder(dir: impl Into<PathBuf>) -> BackboneBuilder {
+        BackboneBuilder::new(Source::Folder(dir.into()))
+    }
+
+    /// A model with random weights, for tests or for training from nothing.
+    pub fn random(config: BertConfig, tokenizer: Tokenizer) -> BackboneBuilder {
+        BackboneBuilder::new(Source::Random(Box::new((config, tokenizer))))
+    }
+
+    /// The store that owns all weights, the head's included.
+    pub fn variables(&self) -> &VarStore {
+        &self.variables
+    }
+
+    /// All weights by name, in alphabetical order; the tensors share memory with
+    /// the model's.
+    pub fn named_variables(&self) -> BTreeMap<String, Tensor> {
+        self.variables.variables().into_iter().collect()
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &BertEncoder {
+        &self.encoder
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &BertConfig {
+        &self.config
+    }
+
+    /// The device that holds the weights.
+    pub fn device(&self) -> Device {
+        self.variables.device()
+    }
+
+    /// What loading found; empty for random weights.
+    pub fn load_report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// Turns texts into inputs for this model, cut to `max_length` tokens.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::new`].
+    pub fn text_encoder(&self, max_length: usize, truncation: Truncation) -> Result<TextEncoder> {
+        TextEncoder::new(
+            self.tokenizer.clone(),
+            self.config.limits(),
+            max_length,
+            truncation,
+        )
+    }
+
+    /// Writes a model folder that Hugging Face, rust-bert and bertfit load.
+    /// `describe` adds to the configuration what the task knows. The folder
+    /// appears whole or not at all; in an existing one, other files stay.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, dir: &Path, describe: impl FnOnce(&mut BertConfig)) -> Result<()> {
+        let mut config = self.config.clone();
+        describe(&mut config);
+        let folder = NewFolder::create(dir)?;
+        let path = folder.path().join("config.json");
+        let json = serde_json::to_string_pretty(&config).map_err(|source| Error::Json {
+            path: path.clone(),
+            source,
+        })?;
+        std::fs::write(&path, json + "\n").writing(&path)?;
+        weights::save(
+            &folder.path().join(weights::WEIGHTS_FILE),
+            &self.named_variables(),
+        )?;
+        self.tokenizer.save(folder.path())?;
+        folder.commit()
+    }
+}
+
+impl BackboneBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            device: Device::Cpu,
+            seed: 42,
+            pooler: true,
+            head: HeadWeights::Found,
+        }
+    }
+
+    /// Where the weights live; default the CPU.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Seeds libtorch's generator before random weights are drawn; default 42.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Leaves the pooler out, for heads that read every token.
+    pub fn without_pooler(mut self) -> Self {
+        self.pooler = false;
+        self
+    }
+
+    pub(crate) fn head(mut self, head: HeadWeights) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// Builds the encoder, then the head (`head` gets the root of the names and
+    /// the configuration), then loads the weights of both by name. Weights of the
+    /// head that the checkpoint lacks stay as `head` initialised them; an absent
+    /// weight of the encoder is an error.
+    ///
+    /// # Errors
+    /// When a file is absent or damaged, when the weights do not fit the
+    /// configuration, or the vocabulary the embeddings.
+    pub fn build<H>(
+        self,
+        head: impl FnOnce(&nn::Path, &BertConfig) -> Result<H>,
+    ) -> Result<(Backbone, H)> {
+        let (config, tokenizer, folder) = match self.source {
+            Source::Folder(dir) => (
+                BertConfig::from_dir(&dir)?,
+                Tokenizer::from_dir(&dir)?,
+                Some(dir),
+            ),
+            Source::Random(parts) => {
+                parts.0.check(Path::new("config.json"))?;
+                (parts.0, parts.1, None)
+            }
+        };
+        check_vocabulary(&config, &tokenizer, folder.as_deref())?;
+
+        tch::manual_seed(self.seed as i64);
+        let variables = VarStore::new(self.device);
+        let root = variables.root();
+        let encoder = BertEncoder::new(&(&root / ENCODER_PREFIX), &config, self.pooler)?;
+        let head = head(&root, &config)?;
+        let mut backbone = Backbone {
+            variables,
+            encoder,
+            tokenizer,
+            config,
+            report: LoadReport::default(),
+        };
+        if let Some(dir) = folder {
+            let of_encoder = |name: &str| name.starts_with("bert.");
+            let rules = LoadRules {
+                may_be_fresh: &|name| match of_encoder(name) {
+                    // Checkpoints of masked language models have no pooler.
+                    true => name.starts_with("bert.pooler."),
+                    false => self.head != HeadWeights::Required,
+                },
+                keep_fresh: &|name| self.head == HeadWeights::Fresh && !of_encoder(name),
+            };
+            backbone.report = weights::load(&dir, &backbone.named_variables(), &rules)?;
+            let LoadReport {
+                loaded,
+                fresh,
+                unexpected,
+            } = &backbone.report;
+            log::info!("{}: {} weights loaded", dir.display(), loaded.len());
+            if !fresh.is_empty() {
+                log::info!("randomly initialised: {}", fresh.join(", "));
+            }
+            if !unexpected.is_empty() {
+                log::warn!("{}: no use for {}", dir.display(), unexpected.join(", "));
+            }
+        }
+        Ok((backbone, head))
+    }
+}
+
+/// A vocabulary that does not fit the embeddings would train, and give nonsense.
+/// Embeddings may be larger where they were rounded up for speed.
+fn check_vocabulary(
+    config: &BertConfig,
+    tokenizer: &Tokenizer,
+    folder: Option<&Path>,
+) -> Result<()> {
+    let (rows, tokens) = (config.vocab_size as usize, tokenizer.vocab_size());
+    let rounded_up = [8, 64, 128]
+        .iter()
+        .any(|&step| tokens.next_multiple_of(step) == rows);
+    if rows == tokens || rounded_up {
+        return Ok(());
+    }
+    let path = folder.unwrap_or(Path::new("")).join("config.json");
+    let rule = format!("the size of the vocabulary ({tokens})");
+    Err(Error::ModelConfig {
+        path,
+        field: "vocab_size",
+        rule,
+        got: rows.to_string(),
+    })
+}

@@ -1,0 +1,67 @@
+//! Token ids to the first hidden state: word + position + segment, normalised.
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use crate::encode::Inputs;
+use crate::error::{Result, TorchContext};
+use crate::model::config::BertConfig;
+use crate::model::linear::{Embedding, LayerNorm};
+
+#[derive(Debug)]
+pub(super) struct Embeddings {
+    word: Embedding,
+    position: Embedding,
+    token_type: Embedding,
+    norm: LayerNorm,
+    dropout: f64,
+}
+
+impl Embeddings {
+    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+        let size = config.hidden_size;
+        let table = |name: &str, rows, padding_id| {
+            Embedding::new(
+                &(path / name),
+                rows,
+                size,
+                config.initializer_range,
+                padding_id,
+            )
+        };
+        Ok(Self {
+            word: table("word_embeddings", config.vocab_size, config.pad_token_id)?,
+            position: table("position_embeddings", config.max_position_embeddings, -1)?,
+            token_type: table("token_type_embeddings", config.type_vocab_size, -1)?,
+            norm: LayerNorm::new(&(path / "LayerNorm"), size, config.layer_norm_eps)?,
+            dropout: config.hidden_dropout_prob,
+        })
+    }
+
+    /// `[T, H]`
+    pub(super) fn forward(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let (batch, length) = inputs.size();
+        let ids = inputs
+            .input_ids
+            .f_flatten(0, 1)
+            .doing("reading input_ids")?; // [T]
+        let types = inputs
+            .token_type_ids
+            .f_flatten(0, 1)
+            .doing("reading token_type_ids")?;
+        let positions = Tensor::f_arange(length, (Kind::Int64, ids.device()))
+            .and_then(|positions| positions.f_repeat([batch]))
+            .doing("numbering positions")?; // [T]
+        let words = self.word.forward(&ids)?;
+        let types = self.token_type.forward(&types)?;
+        let positions = self.position.forward(&positions)?;
+        let sum = words
+            .f_add(&types)
+            .and_then(|sum| sum.f_add(&positions))
+            .doing("adding embeddings")?;
+        self.norm
+            .forward(&sum)?
+            .f_dropout(self.dropout, train)
+            .doing("dropping out")
+    }
+}

@@ -1,0 +1,72 @@
+//! One layer of the encoder: attention and a feed-forward net, each followed by
+//! dropout, the residual and a layer norm.
+
+use tch::Tensor;
+use tch::nn::Path;
+
+use super::Layout;
+use super::attention::SelfAttention;
+use crate::error::{Result, TorchContext};
+use crate::model::config::{Activation, BertConfig};
+use crate::model::linear::{LayerNorm, Linear};
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    attention: SelfAttention,
+    attention_output: Output,
+    intermediate: Linear,
+    activation: Activation,
+    output: Output,
+}
+
+impl Layer {
+    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+        let (size, wide) = (config.hidden_size, config.intermediate_size);
+        let attention = path / "attention";
+        let intermediate = path / "intermediate" / "dense";
+        Ok(Self {
+            attention: SelfAttention::new(&(&attention / "self"), config)?,
+            attention_output: Output::new(&(&attention / "output"), size, config)?,
+            intermediate: Linear::new(&intermediate, size, wide, config.initializer_range)?,
+            activation: config.hidden_act,
+            output: Output::new(&(path / "output"), wide, config)?,
+        })
+    }
+
+    /// `[T, H]` to `[T, H]`
+    pub(super) fn forward(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
+        let attended = self.attention.forward(state, layout, train)?;
+        let state = self.attention_output.forward(&attended, state, train)?;
+        let wide = self.activation.apply(&self.intermediate.forward(&state)?)?; // [T, I]
+        self.output.forward(&wide, &state, train)
+    }
+}
+
+/// Dense layer, dropout, residual, norm.
+#[derive(Debug)]
+struct Output {
+    dense: Linear,
+    norm: LayerNorm,
+    dropout: f64,
+}
+
+impl Output {
+    fn new(path: &Path, inputs: i64, config: &BertConfig) -> Result<Self> {
+        let (size, std) = (config.hidden_size, config.initializer_range);
+        Ok(Self {
+            dense: Linear::new(&(path / "dense"), inputs, size, std)?,
+            norm: LayerNorm::new(&(path / "LayerNorm"), size, config.layer_norm_eps)?,
+            dropout: config.hidden_dropout_prob,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<Tensor> {
+        let sum = self
+            .dense
+            .forward(x)?
+            .f_dropout(self.dropout, train)
+            .and_then(|x| x.f_add(residual))
+            .doing("adding the residual")?;
+        self.norm.forward(&sum)
+    }
+}

@@ -1,0 +1,182 @@
+//! Weights between `model.safetensors` and the variables of a model, by name.
+//! Older names are understood on the way in; nothing is skipped in silence: the
+//! `LoadReport` says what was found, what is fresh and what had no use.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, PathContext, Result, TorchContext};
+
+/// File name of the weights in a model folder.
+pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// What loading a checkpoint did; names in alphabetical order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Variables of the model that were found in the checkpoint.
+    pub loaded: Vec<String>,
+    /// Variables of the model that were not, and are randomly initialised.
+    pub fresh: Vec<String>,
+    /// Tensors of the checkpoint that the model has no use for.
+    pub unexpected: Vec<String>,
+}
+
+/// Which variables may be absent from the file (they stay as they are), and which
+/// are left alone even if they are in it.
+pub(crate) struct LoadRules<'a> {
+    pub(crate) may_be_fresh: &'a dyn Fn(&str) -> bool,
+    pub(crate) keep_fresh: &'a dyn Fn(&str) -> bool,
+}
+
+/// Copies the weights of `dir` into `variables`.
+pub(crate) fn load(
+    dir: &Path,
+    variables: &BTreeMap<String, Tensor>,
+    rules: &LoadRules,
+) -> Result<LoadReport> {
+    let path = dir.join(WEIGHTS_FILE);
+    if !path.exists() && dir.join("pytorch_model.bin").exists() {
+        let problem = "there is no model.safetensors, and pickled weights can run code when they \
+                       are read: convert them first (safetensors.torch.save_file)";
+        let problem = problem.to_owned();
+        return Err(Error::File {
+            path: dir.join("pytorch_model.bin"),
+            problem,
+        });
+    }
+    let bytes = std::fs::read(&path).reading(&path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| {
+        let problem = format!("not a whole safetensors file: {source}");
+        Error::File {
+            path: path.clone(),
+            problem,
+        }
+    })?;
+
+    let mut by_name = HashMap::new();
+    for name in file.names() {
+        if let Some(twin) = by_name.insert(current_name(name), name) {
+            let problem = format!("`{name}` and `{twin}` are the same weight");
+            return Err(Error::File { path, problem });
+        }
+    }
+    let mut report = LoadReport::default();
+    let mut missing = Vec::new();
+    for (name, variable) in variables {
+        let stored = by_name.remove(name);
+        match stored {
+            Some(_) if (rules.keep_fresh)(name) => report.fresh.push(name.clone()),
+            Some(stored) => {
+                let view = file.tensor(stored).map_err(|source| Error::File {
+                    path: path.clone(),
+                    problem: source.to_string(),
+                })?;
+                copy(&view, variable, name, &path)?;
+                report.loaded.push(name.clone());
+            }
+            None if (rules.may_be_fresh)(name) => report.fresh.push(name.clone()),
+            None => missing.push(name.clone()),
+        }
+    }
+    if let Some(first) = missing.first().cloned() {
+        let (missing, total) = (missing.len(), variables.len());
+        return Err(Error::MissingWeights {
+            path,
+            missing,
+            total,
+            first,
+        });
+    }
+    report.unexpected = by_name.into_values().map(str::to_owned).collect();
+    report.unexpected.sort();
+    Ok(report)
+}
+
+/// The name that a tensor of any BERT checkpoint has in ours: with the `bert.`
+/// prefix, and with the layer norms' later names.
+fn current_name(name: &str) -> String {
+    let name = match name {
+        _ if name.ends_with("LayerNorm.gamma") => {
+            name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        }
+        _ if name.ends_with("LayerNorm.beta") => name.replace("LayerNorm.beta", "LayerNorm.bias"),
+        _ => name.to_owned(),
+    };
+    let bare = ["embeddings.", "encoder.", "pooler."]
+        .iter()
+        .any(|part| name.starts_with(part));
+    if bare { format!("bert.{name}") } else { name }
+}
+
+fn copy(view: &TensorView, variable: &Tensor, name: &str, path: &Path) -> Result<()> {
+    let expected: Vec<usize> = variable.size().iter().map(|&n| n as usize).collect();
+    if view.shape() != expected {
+        let (path, name, found) = (path.to_owned(), name.to_owned(), view.shape().to_vec());
+        return Err(Error::WeightShape {
+            path,
+            name,
+            found,
+            expected,
+        });
+    }
+    let kind = match view.dtype() {
+        Dtype::F64 => Kind::Double,
+        Dtype::F32 => Kind::Float,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        other => {
+            let problem = format!("`{name}` holds {other:?}, not floating-point numbers");
+            return Err(Error::File {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+    };
+    let doing = "copying weights";
+    let stored = Tensor::f_from_data_size(view.data(), &variable.size(), kind).doing(doing)?;
+    // Master weights are float32 whatever the file holds; copy_ converts.
+    let mut variable = variable.shallow_clone();
+    tch::no_grad(|| variable.f_copy_(&stored)).doing(doing)
+}
+
+/// Writes tensors as float32 with the metadata that every reader of the format
+/// accepts.
+pub(crate) fn save(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let mut stored = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+        stored.push((name, shape, bytes_of(tensor)?));
+    }
+    let mut views = Vec::with_capacity(stored.len());
+    for (name, shape, bytes) in &stored {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        views.push((name, view.map_err(|source| not_saved(path, &source))?));
+    }
+    // Releases of transformers before 4.57 refuse a file without it.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|source| not_saved(path, &source))
+}
+
+fn not_saved(path: &Path, source: &safetensors::SafeTensorError) -> Error {
+    Error::Write {
+        path: path.to_owned(),
+        source: std::io::Error::other(source.to_string()),
+    }
+}
+
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+    let copied = tch::no_grad(|| {
+        let tensor = tensor
+            .f_to_kind(Kind::Float)?
+            .f_to_device(tch::Device::Cpu)?
+            .f_contiguous()?;
+        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        Ok(bytes)
+    });
+    copied.doing("copying weights")
+}

@@ -1,0 +1,97 @@
+// The door to libtorch: any operator by the name of its schema. No exception leaves
+// this file: each function returns nullptr, or a message that the caller frees.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <c10/util/Exception.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#if defined(_MSC_VER)
+#define DOOR extern "C"
+#else
+#define DOOR extern "C" __attribute__((visibility("hidden")))
+#endif
+
+namespace {
+
+// The same order as `Tag` in mod.rs.
+enum Tag : int32_t { TensorList, Double, Bool };
+
+char* copy_of(const char* message) {
+    char* copy = static_cast<char*>(std::malloc(std::strlen(message) + 1));
+    if (copy != nullptr) std::strcpy(copy, message);
+    return copy;
+}
+
+template <typename F>
+char* guarded(F f) noexcept {
+    try {
+        f();
+        return nullptr;
+    } catch (const c10::Error& e) {
+        return copy_of(e.what_without_backtrace());
+    } catch (const std::exception& e) {
+        return copy_of(e.what());
+    } catch (...) {
+        return copy_of("an exception of an unknown kind");
+    }
+}
+
+}  // namespace
+
+struct Argument {
+    Tag tag;
+    bool truth;
+    double number;
+    at::Tensor* const* tensors;
+    size_t length;
+};
+
+// Finds an operator; `*found` is kept for the life of the process.
+DOOR char* bertfit_find(const char* name, const char* overload, c10::OperatorHandle** found) {
+    return guarded([&] {
+        *found = new c10::OperatorHandle(
+            c10::Dispatcher::singleton().findSchemaOrThrow(name, overload));
+    });
+}
+
+// Calls an operator; hands each tensor that it returns, alone or in a list, to `take`.
+DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments, size_t count,
+                        void (*take)(void*, at::Tensor*), void* context) {
+    return guarded([&] {
+        torch::jit::Stack stack;
+        stack.reserve(count);
+        for (size_t i = 0; i < count; ++i) {
+            const Argument& argument = arguments[i];
+            switch (argument.tag) {
+                case TensorList: {
+                    c10::List<at::Tensor> list;
+                    list.reserve(argument.length);
+                    for (size_t t = 0; t < argument.length; ++t) list.push_back(*argument.tensors[t]);
+                    stack.emplace_back(std::move(list));
+                    break;
+                }
+                case Double: stack.emplace_back(argument.number); break;
+                case Bool: stack.emplace_back(argument.truth); break;
+            }
+        }
+        // Checks number and types against the declaration, and fills in defaults.
+        op->schema().checkAndNormalizeInputs(stack);
+        op->callBoxed(&stack);
+        for (const c10::IValue& result : stack) {
+            if (result.isTensor()) {
+                take(context, new at::Tensor(result.toTensor()));
+            } else if (result.isTensorList()) {
+                for (const at::Tensor& tensor : result.toTensorVector())
+                    take(context, new at::Tensor(tensor));
+            }
+        }
+    });
+}
+
+DOOR void bertfit_free(char* message) { std::free(message); }

@@ -1,0 +1,55 @@
+//! Texts to logits: sorted by length so that batches hold little padding, without
+//! gradients or dropout, and given back in the order they came in.
+
+use tch::Tensor;
+
+use crate::data::Text;
+use crate::encode::TextEncoder;
+use crate::error::{Error, Result, TorchContext};
+use crate::fine_tuner::FineTuner;
+
+pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
+    model: &M,
+    texts: &[T],
+    encoder: &TextEncoder,
+    batch_size: usize,
+) -> Result<Vec<Tensor>> {
+    if batch_size == 0 {
+        let (rule, got) = ("at least 1".to_owned(), "0".to_owned());
+        return Err(Error::Config {
+            field: "batch_size",
+            rule,
+            got,
+        });
+    }
+    let encodings = encoder.encode(texts)?;
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    // The longest first: if the memory is too small, it shows at once.
+    order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
+
+    let mut by_row: Vec<Option<Tensor>> = Vec::new();
+    by_row.resize_with(texts.len(), || None);
+    for rows in order.chunks(batch_size) {
+        let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
+        let inputs = encoder.inputs(&batch).map_err(|error| match error {
+            Error::Row { row, problem } => Error::Row {
+                row: rows[row],
+                problem,
+            },
+            other => other,
+        })?;
+        let logits = tch::no_grad(|| {
+            model
+                .logits(&inputs.to_device(model.backbone().device())?, false)?
+                .f_to_device(tch::Device::Cpu)
+                .doing("moving logits to the CPU")
+        })?; // [B, …]
+        for (place, &row) in rows.iter().enumerate() {
+            by_row[row] = Some(logits.f_get(place as i64).doing("reading logits")?);
+        }
+    }
+    Ok(by_row
+        .into_iter()
+        .map(|logits| logits.expect("each row is in one batch"))
+        .collect())
+}

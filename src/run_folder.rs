@@ -1,0 +1,114 @@
+//! The folder that a run of a recipe leaves: results, history and predictions in
+//! the files and under the keys that Hugging Face's example scripts use. The model
+//! itself is saved into the same folder by the task.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, PathContext, Result};
+use crate::train::TrainReport;
+
+const RESULTS: &str = "all_results.json";
+const STATE: &str = "trainer_state.json";
+const PREDICTIONS: &str = "predictions.jsonl";
+
+/// A folder for what a run finds out.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder, or takes an empty one. With `overwrite` it may hold an
+    /// earlier run, whose results are removed.
+    ///
+    /// # Errors
+    /// When the folder is not empty or cannot be written.
+    pub fn create(path: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
+        let path = path.into();
+        std::fs::create_dir_all(&path).writing(&path)?;
+        let used = std::fs::read_dir(&path).reading(&path)?.next().is_some();
+        if used && !overwrite {
+            return Err(Error::NotEmpty { path });
+        }
+        for name in [RESULTS, STATE, PREDICTIONS] {
+            let file = path.join(name);
+            if file.exists() {
+                std::fs::remove_file(&file).writing(&file)?;
+            }
+        }
+        Ok(Self { path })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `all_results.json`, one flat object, and returns it as one line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_results(&self, results: &BTreeMap<String, f64>) -> Result<String> {
+        let number = |name: &str, value: f64| match name.ends_with("_samples") {
+            true => Value::from(value as u64),
+            false => Value::from(value),
+        };
+        let results: Map<_, _> = results
+            .iter()
+            .map(|(name, &value)| (name.clone(), number(name, value)))
+            .collect();
+        self.write_json(RESULTS, &results)?;
+        Ok(Value::Object(results).to_string())
+    }
+
+    /// Writes `trainer_state.json`: steps, the best number and the history.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_trainer_state(&self, report: &TrainReport) -> Result<()> {
+        let state = json!({
+            "global_step": report.global_step,
+            "max_steps": report.plan.total_steps,
+            "epoch": report.epoch,
+            "best_metric": report.best_metric,
+            "best_global_step": report.best_step,
+            "log_history": report.log_history,
+        });
+        self.write_json(STATE, &state)
+    }
+
+    /// Writes `predictions.jsonl`, one object on each line, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_predictions<P: Serialize>(
+        &self,
+        predictions: impl IntoIterator<Item = P>,
+    ) -> Result<()> {
+        let path = self.path.join(PREDICTIONS);
+        let mut file = BufWriter::new(File::create(&path).writing(&path)?);
+        for prediction in predictions {
+            let line = serde_json::to_string(&prediction).map_err(|source| Error::Json {
+                path: path.clone(),
+                source,
+            })?;
+            writeln!(file, "{line}").writing(&path)?;
+        }
+        file.flush().writing(&path)
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let path = self.path.join(name);
+        let json = serde_json::to_string_pretty(value).map_err(|source| Error::Json {
+            path: path.clone(),
+            source,
+        })?;
+        std::fs::write(&path, json + "\n").writing(&path)
+    }
+}

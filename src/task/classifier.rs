@@ -1,0 +1,412 @@
+//! Texts, or pairs of texts, to one of several classes: a dense layer on the
+//! pooled output, as Hugging Face's `BertForSequenceClassification`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::data::{Labels, Text};
+use crate::encode::{ClassCollator, Inputs, TextEncoder, Truncation};
+use crate::error::{Error, Result, TorchContext};
+use crate::fine_tuner::{FineTuner, Loss};
+use crate::metrics::{ConfusionMatrix, Metric};
+use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
+
+/// Key of `config.json` under which the settings that only bertfit knows stand.
+const SETTINGS_KEY: &str = "bertfit";
+
+/// A BERT that sorts texts, or pairs of texts, into classes.
+#[derive(Debug)]
+pub struct BertClassifier {
+    backbone: Backbone,
+    head: Linear,
+    labels: Labels,
+    dropout: f64,
+    settings: Settings,
+}
+
+/// What a saved classifier needs to encode texts as it did in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Settings {
+    max_length: usize,
+    truncation: Truncation,
+}
+
+/// Settings of a new [`BertClassifier`]; see [`BertClassifier::builder`].
+#[derive(Debug, Clone)]
+pub struct BertClassifierBuilder {
+    dir: PathBuf,
+    labels: Option<Vec<String>>,
+    dropout: Option<f64>,
+    device: Device,
+    max_length: Option<usize>,
+    truncation: Truncation,
+    seed: u64,
+    fresh_head: bool,
+}
+
+impl BertClassifierBuilder {
+    /// The classes, in the order of their ids. Where absent, those of the model
+    /// folder, if it holds a classifier.
+    pub fn labels<I: IntoIterator<Item: Into<String>>>(mut self, labels: I) -> Self {
+        self.labels = Some(labels.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Dropout before the head, from 0 to below 1; default the model's
+    /// `classifier_dropout`.
+    pub fn dropout(mut self, dropout: f64) -> Self {
+        self.dropout = Some(dropout);
+        self
+    }
+
+    /// Where to compute; default the CPU.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The most tokens of a row, special tokens included; longer texts are cut.
+    /// Default 128, or the model's positions if it has fewer.
+    pub fn max_length(mut self, max_length: usize) -> Self {
+        self.max_length = Some(max_length);
+        self
+    }
+
+    /// Which text of a pair is cut; default the longer one.
+    pub fn truncation(mut self, truncation: Truncation) -> Self {
+        self.truncation = truncation;
+        self
+    }
+
+    /// Seed of the head's random weights; default 42.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Starts with a random head even where the folder holds a trained one.
+    pub fn fresh_head(mut self) -> Self {
+        self.fresh_head = true;
+        self
+    }
+
+    /// Loads the encoder and makes or loads the head.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, the folder is not a whole model, or it
+    /// holds a head for other labels.
+    pub fn build(self) -> Result<BertClassifier> {
+        let config = BertConfig::from_dir(&self.dir)?;
+        let saved = saved_labels(&self.dir, &config)?;
+        let (labels, fresh) = match (self.labels, saved) {
+            (Some(asked), None) => (Labels::new(asked)?, self.fresh_head),
+            (Some(asked), Some(saved)) => {
+                if asked != saved && !self.fresh_head {
+                    let path = self.dir;
+                    return Err(Error::OtherHead {
+                        path,
+                        found: saved,
+                        asked,
+                    });
+                }
+                (Labels::new(asked)?, self.fresh_head)
+            }
+            (None, Some(saved)) => (Labels::new(saved)?, self.fresh_head),
+            (None, None) => {
+                let rule = "given, since the model folder names none".to_owned();
+                return Err(Error::Config {
+                    field: "labels",
+                    rule,
+                    got: "none".to_owned(),
+                });
+            }
+        };
+        let longest = config.max_position_embeddings as usize;
+        let settings = Settings {
+            max_length: self.max_length.unwrap_or(longest.min(128)),
+            truncation: self.truncation,
+        };
+        let dropout = self.dropout.unwrap_or(config.head_dropout());
+        let head = if fresh {
+            HeadWeights::Fresh
+        } else {
+            HeadWeights::Found
+        };
+        let source = Backbone::builder(&self.dir)
+            .device(self.device)
+            .seed(self.seed)
+            .head(head);
+        BertClassifier::assemble(source, labels, dropout, settings)
+    }
+}
+
+/// The labels of the head in a model folder. A published encoder without a head
+/// may carry the two default names; those say nothing.
+fn saved_labels(dir: &Path, config: &BertConfig) -> Result<Option<Vec<String>>> {
+    let classifies = config.architectures.iter().any(|name| name == ARCHITECTURE);
+    let names = config.class_names(&dir.join("config.json"))?;
+    Ok(names.filter(|_| classifies))
+}
+
+const ARCHITECTURE: &str = "BertForSequenceClassification";
+
+impl BertClassifier {
+    /// Starts from a pre-trained model in a folder: a plain encoder, or a
+    /// classifier to train on.
+    pub fn builder(dir: impl Into<PathBuf>) -> BertClassifierBuilder {
+        BertClassifierBuilder {
+            dir: dir.into(),
+            labels: None,
+            dropout: None,
+            device: Device::Cpu,
+            max_length: None,
+            truncation: Truncation::default(),
+            seed: 42,
+            fresh_head: false,
+        }
+    }
+
+    /// Loads a fitted classifier from a folder, onto the CPU.
+    ///
+    /// # Errors
+    /// When the folder is not a whole classifier.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::load_on(dir, Device::Cpu)
+    }
+
+    /// Loads a fitted classifier onto a device.
+    ///
+    /// # Errors
+    /// When the folder is not a whole classifier.
+    pub fn load_on(dir: impl AsRef<Path>, device: Device) -> Result<Self> {
+        let dir = dir.as_ref();
+        let config = BertConfig::from_dir(dir)?;
+        let path = dir.join("config.json");
+        let labels = config
+            .class_names(&path)?
+            .ok_or_else(|| Error::ModelConfig {
+                path: path.clone(),
+                field: "id2label",
+                rule: "there, with the names of the classes".to_owned(),
+                got: "nothing".to_owned(),
+            })?;
+        let settings = match config.other.get(SETTINGS_KEY) {
+            Some(saved) => Settings::deserialize(saved).map_err(|source| Error::Json {
+                path: path.clone(),
+                source,
+            })?,
+            // A classifier that another tool has saved: as long as it can take.
+            None => Settings {
+                max_length: config.max_position_embeddings as usize,
+                truncation: Truncation::default(),
+            },
+        };
+        let dropout = config.head_dropout();
+        let source = Backbone::builder(dir)
+            .device(device)
+            .head(HeadWeights::Required);
+        Self::assemble(source, Labels::new(labels)?, dropout, settings)
+    }
+
+    fn assemble(
+        source: crate::model::BackboneBuilder,
+        labels: Labels,
+        dropout: f64,
+        settings: Settings,
+    ) -> Result<Self> {
+        if labels.len() < 2 {
+            let (rule, got) = ("at least 2 classes".to_owned(), labels.len().to_string());
+            return Err(Error::Config {
+                field: "labels",
+                rule,
+                got,
+            });
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            let (rule, got) = ("at least 0 and below 1".to_owned(), dropout.to_string());
+            return Err(Error::Config {
+                field: "dropout",
+                rule,
+                got,
+            });
+        }
+        let classes = labels.len() as i64;
+        let (backbone, head) = source.build(|root, config| {
+            let path = root / "classifier";
+            Linear::new(&path, config.hidden_size, classes, config.initializer_range)
+        })?;
+        let model = Self {
+            backbone,
+            head,
+            labels,
+            dropout,
+            settings,
+        };
+        model.encoder()?;
+        Ok(model)
+    }
+
+    /// The classes, in the order of their ids.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Turns texts into inputs as in training.
+    ///
+    /// # Errors
+    /// When the maximal length does not fit the model.
+    pub fn encoder(&self) -> Result<TextEncoder> {
+        self.backbone
+            .text_encoder(self.settings.max_length, self.settings.truncation)
+    }
+
+    /// Sorts texts or pairs of texts into classes, in evaluation mode. The answers
+    /// are in the order of `texts`; batches hold up to 64 rows of like length.
+    ///
+    /// # Errors
+    /// When a text cannot be encoded.
+    pub fn predict<T: Text + Sync>(&self, texts: &[T]) -> Result<Predictions> {
+        let logits = self.predict_logits(texts, &self.encoder()?, 64)?;
+        let mut probabilities = Array2::zeros((texts.len(), self.labels.len()));
+        for (row, logits) in logits.iter().enumerate() {
+            let softmax = logits
+                .f_softmax(-1, Kind::Float)
+                .doing("computing probabilities")?;
+            let cells = probabilities
+                .as_slice_mut()
+                .expect("a fresh array is contiguous");
+            let cells = &mut cells[row * self.labels.len()..][..self.labels.len()];
+            softmax
+                .f_copy_data(cells, cells.len())
+                .doing("reading probabilities")?;
+        }
+        Ok(Predictions {
+            probabilities,
+            labels: self.labels.clone(),
+        })
+    }
+}
+
+impl FineTuner for BertClassifier {
+    type Collator = ClassCollator;
+
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn collator(&self) -> Result<ClassCollator> {
+        Ok(ClassCollator {
+            encoder: self.encoder()?,
+            labels: self.labels.clone(),
+        })
+    }
+
+    /// `[B, C]`
+    fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let pooled = self.backbone.encoder().pooled(inputs, train)?; // [B, H]
+        let pooled = pooled
+            .f_dropout(self.dropout, train)
+            .doing("dropping out")?;
+        self.head.forward(&pooled)
+    }
+
+    /// Cross-entropy of logits `[B, C]` and class ids `[B]`.
+    fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
+        let sum = logits
+            .f_cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)
+            .doing("computing the loss")?;
+        Ok(Loss {
+            sum,
+            count: target.size()[0] as f64,
+        })
+    }
+
+    fn metric(&self) -> Box<dyn Metric<Tensor>> {
+        Box::new(ClassMetric(ConfusionMatrix::new(self.labels.len())))
+    }
+
+    fn main_metric(&self) -> &str {
+        "accuracy"
+    }
+
+    fn describe(&self, config: &mut BertConfig) {
+        config.architectures = vec![ARCHITECTURE.to_owned()];
+        config.problem_type = Some("single_label_classification".to_owned());
+        config.classifier_dropout = Some(self.dropout);
+        config.set_class_names(self.labels.names());
+        let settings = serde_json::to_value(self.settings).expect("plain numbers and names");
+        config.other.insert(SETTINGS_KEY.to_owned(), settings);
+    }
+}
+
+/// Counts of the class with the highest logit against the true one.
+struct ClassMetric(ConfusionMatrix);
+
+impl Metric<Tensor> for ClassMetric {
+    fn update(&mut self, logits: &Tensor, target: &Tensor) -> Result<()> {
+        let predicted = logits.f_argmax(-1, false).doing("choosing classes")?;
+        let ids = |x: &Tensor| Vec::<i64>::try_from(x).doing("reading class ids");
+        for (predicted, target) in ids(&predicted)?.into_iter().zip(ids(target)?) {
+            self.0.update(predicted as usize, target as usize);
+        }
+        Ok(())
+    }
+
+    fn compute(&self) -> BTreeMap<String, f64> {
+        self.0.to_metrics()
+    }
+}
+
+/// The answers of a classifier, one row for each text, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// The probability of each class, `[N, C]`.
+    pub probabilities: Array2<f32>,
+    labels: Labels,
+}
+
+impl Predictions {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.probabilities.nrows()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The classes, in the order of the columns.
+    pub fn classes(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The most probable class of a row and its probability; of equals, the first.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn best(&self, row: usize) -> (&str, f32) {
+        let scores = self.probabilities.row(row);
+        let mut best = 0;
+        for (class, &score) in scores.iter().enumerate() {
+            if score > scores[best] {
+                best = class;
+            }
+        }
+        (&self.labels.names()[best], scores[best])
+    }
+
+    /// [`best`](Self::best) of each row, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
+        (0..self.len()).map(|row| self.best(row))
+    }
+
+    /// The most probable class of each row, in order.
+    pub fn labels(&self) -> Vec<&str> {
+        self.iter().map(|(label, _)| label).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! The best evaluation so far: its number, its weights, and how long ago it was.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use super::config::EarlyStopping;
+use crate::error::{Result, TorchContext};
+
+/// Names of numbers of which less is better; of all others, more is.
+const LESS_IS_BETTER: [&str; 3] = ["loss", "mse", "perplexity"];
+
+/// Watches one number over the evaluations of a run.
+pub(super) struct Best {
+    less_is_better: bool,
+    early_stopping: Option<EarlyStopping>,
+    keep_weights: bool,
+    found: Option<Found>,
+    /// Evaluations since the last one that counts as better for early stopping.
+    stale: usize,
+}
+
+struct Found {
+    value: f64,
+    step: usize,
+    weights: Option<BTreeMap<String, Tensor>>,
+}
+
+impl Best {
+    pub(super) fn new(
+        metric: &str,
+        early_stopping: Option<EarlyStopping>,
+        keep_weights: bool,
+    ) -> Self {
+        let less_is_better = LESS_IS_BETTER.contains(&metric);
+        Self {
+            less_is_better,
+            early_stopping,
+            keep_weights,
+            found: None,
+            stale: 0,
+        }
+    }
+
+    /// Takes in an evaluation; returns whether it is the best so far. Of equals,
+    /// the first is the best.
+    pub(super) fn offer(
+        &mut self,
+        value: f64,
+        step: usize,
+        weights: &BTreeMap<String, Tensor>,
+    ) -> Result<bool> {
+        let gain = match &self.found {
+            _ if value.is_nan() => 0.0,
+            Some(best) if self.less_is_better => best.value - value,
+            Some(best) => value - best.value,
+            None => f64::INFINITY,
+        };
+        let threshold = self.early_stopping.map_or(0.0, |stop| stop.threshold);
+        self.stale = if gain > threshold { 0 } else { self.stale + 1 };
+        // The last evaluation's weights are the model's own until it trains on.
+        if gain > 0.0 {
+            let weights = self.keep_weights.then(|| copies(weights)).transpose()?;
+            self.found = Some(Found {
+                value,
+                step,
+                weights,
+            });
+        }
+        Ok(gain > 0.0)
+    }
+
+    /// Whether the run has stopped getting better.
+    pub(super) fn is_stale(&self) -> bool {
+        self.early_stopping
+            .is_some_and(|stop| self.stale >= stop.patience)
+    }
+
+    pub(super) fn value(&self) -> Option<f64> {
+        self.found.as_ref().map(|best| best.value)
+    }
+
+    pub(super) fn step(&self) -> Option<usize> {
+        self.found.as_ref().map(|best| best.step)
+    }
+
+    /// Puts the best weights back.
+    pub(super) fn restore(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+        let Some(best) = self.found.as_ref().and_then(|best| best.weights.as_ref()) else {
+            return Ok(());
+        };
+        for (name, kept) in best {
+            let mut weight = weights[name].shallow_clone();
+            tch::no_grad(|| weight.f_copy_(kept)).doing("restoring the best weights")?;
+        }
+        Ok(())
+    }
+}
+
+fn copies(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+    let copy = |tensor: &Tensor| tch::no_grad(|| tensor.f_detach_copy());
+    weights
+        .iter()
+        .map(|(name, tensor)| {
+            Ok((
+                name.clone(),
+                copy(tensor).doing("keeping the best weights")?,
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best_steps(metric: &str, values: &[f64]) -> Vec<usize> {
+        let mut best = Best::new(metric, None, false);
+        let weights = BTreeMap::new();
+        let offers = values.iter().enumerate();
+        offers
+            .filter_map(|(step, &value)| {
+                best.offer(value, step, &weights)
+                    .expect("no weights")
+                    .then_some(step)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn more_accuracy_and_less_loss_are_better_and_ties_are_not() {
+        assert_eq!(
+            best_steps("accuracy", &[0.5, 0.7, 0.7, 0.6, 0.8]),
+            [0, 1, 4]
+        );
+        assert_eq!(best_steps("loss", &[0.5, 0.7, 0.4, 0.4]), [0, 2]);
+    }
+
+    #[test]
+    fn early_stopping_counts_evaluations_without_enough_gain() {
+        let stop = EarlyStopping {
+            patience: 2,
+            threshold: 0.1,
+        };
+        let mut best = Best::new("accuracy", Some(stop), false);
+        let mut stale = Vec::new();
+        for (step, value) in [0.5, 0.55, 0.7, 0.71, 0.72].into_iter().enumerate() {
+            best.offer(value, step, &BTreeMap::new())
+                .expect("no weights");
+            stale.push(best.is_stale());
+        }
+        assert_eq!(stale, [false, false, false, false, true]);
+    }
+}

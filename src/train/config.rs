@@ -1,0 +1,284 @@
+//! Every number of a training run that changes its result, checked before the
+//! first step.
+
+use serde::{Deserialize, Serialize};
+
+use super::freeze::Freeze;
+use super::optimizer::AdamWConfig;
+use super::schedule::{Schedule, Warmup};
+use crate::error::{Error, Result};
+
+/// How to train. The defaults are the usual ones for BERT (Devlin et al. 2019,
+/// appendix A.3). Reads from and writes to JSON; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training set, fractions allowed; default 3.
+    pub epochs: f64,
+    /// Optimizer steps; where given, it overrides `epochs`.
+    pub max_steps: Option<usize>,
+    /// Rows of one forward and backward pass; default 32.
+    pub batch_size: usize,
+    /// Rows of one forward pass in evaluations; default 64.
+    pub eval_batch_size: usize,
+    /// Batches of one optimizer step; default 1. The gradient is that of the
+    /// mean over all their rows, whatever their sizes.
+    pub accumulate: usize,
+    /// The highest learning rate; default 2e-5.
+    pub learning_rate: f64,
+    /// How the learning rate falls; default linearly to 0.
+    pub schedule: Schedule,
+    /// How long the learning rate rises first; default a tenth of the steps.
+    pub warmup: Warmup,
+    /// AdamW's own numbers; default weight decay 0.01.
+    pub optimizer: AdamWConfig,
+    /// The gradient's norm is cut to this; default 1, `None` for no limit.
+    pub max_grad_norm: Option<f64>,
+    /// Weights that stay as they are; default none.
+    pub freeze: Freeze,
+    /// When to evaluate on the development set; default after each epoch.
+    pub eval_every: EvalEvery,
+    /// The number that tells which evaluation is the best (`accuracy`, `loss`, …);
+    /// default the task's own choice. The less the better for `loss`, `mse` and
+    /// `perplexity`, the more the better for all others.
+    pub metric: Option<String>,
+    /// Whether the weights of the best evaluation are put back in the end;
+    /// default true.
+    pub keep_best: bool,
+    /// Stops a run that no longer gets better; default none.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Seed of the order of rows and of dropout; default 42.
+    pub seed: u64,
+    /// Steps between two records of the loss; default 10.
+    pub log_every: usize,
+    /// Whether the first step checks that every trainable weight gets a gradient
+    /// and no frozen one does; default true.
+    pub check_gradients: bool,
+}
+
+/// When to evaluate during training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvalEvery {
+    /// After each epoch.
+    #[default]
+    Epoch,
+    /// After each so many optimizer steps, and at the end.
+    Steps(usize),
+}
+
+/// When a run has stopped getting better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Evaluations in a row without a new best that end the run.
+    pub patience: usize,
+    /// By how much an evaluation must beat the best to count as better.
+    #[serde(default)]
+    pub threshold: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            max_steps: None,
+            batch_size: 32,
+            eval_batch_size: 64,
+            accumulate: 1,
+            learning_rate: 2e-5,
+            schedule: Schedule::default(),
+            warmup: Warmup::default(),
+            optimizer: AdamWConfig::default(),
+            max_grad_norm: Some(1.0),
+            freeze: Freeze::default(),
+            eval_every: EvalEvery::default(),
+            metric: None,
+            keep_best: true,
+            early_stopping: None,
+            seed: 42,
+            log_every: 10,
+            check_gradients: true,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let counts = [
+            ("batch_size", Some(self.batch_size)),
+            ("eval_batch_size", Some(self.eval_batch_size)),
+            ("accumulate", Some(self.accumulate)),
+            ("log_every", Some(self.log_every)),
+            ("max_steps", self.max_steps),
+            (
+                "early_stopping.patience",
+                self.early_stopping.map(|stop| stop.patience),
+            ),
+            (
+                "eval_every",
+                match self.eval_every {
+                    EvalEvery::Steps(steps) => Some(steps),
+                    EvalEvery::Epoch => None,
+                },
+            ),
+        ];
+        for (field, count) in counts {
+            ensure(count != Some(0), field, "at least 1", 0)?;
+        }
+        ensure(positive(self.epochs), "epochs", "above 0", self.epochs)?;
+        ensure(
+            positive(self.learning_rate),
+            "learning_rate",
+            "above 0",
+            self.learning_rate,
+        )?;
+        if let Some(norm) = self.max_grad_norm {
+            ensure(positive(norm), "max_grad_norm", "above 0", norm)?;
+        }
+        if let Warmup::Ratio(ratio) = self.warmup {
+            ensure((0.0..=1.0).contains(&ratio), "warmup", "from 0 to 1", ratio)?;
+        }
+        if let Some(EarlyStopping { threshold, .. }) = self.early_stopping {
+            let fits = threshold.is_finite() && threshold >= 0.0;
+            ensure(fits, "early_stopping.threshold", "at least 0", threshold)?;
+        }
+        let AdamWConfig {
+            betas: (first, second),
+            eps,
+            weight_decay,
+        } = self.optimizer;
+        for beta in [first, second] {
+            let fits = (0.0..1.0).contains(&beta);
+            ensure(fits, "optimizer.betas", "at least 0 and below 1", beta)?;
+        }
+        ensure(positive(eps), "optimizer.eps", "above 0", eps)?;
+        let fits = weight_decay.is_finite() && weight_decay >= 0.0;
+        ensure(fits, "optimizer.weight_decay", "at least 0", weight_decay)
+    }
+}
+
+fn ensure(fits: bool, field: &'static str, rule: &str, got: impl ToString) -> Result<()> {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Config {
+            field,
+            rule: rule.to_owned(),
+            got: got.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_survives_json_and_unknown_keys_are_refused() {
+        let config = TrainConfig {
+            max_steps: Some(7),
+            ..TrainConfig::default()
+        };
+        let json = serde_json::to_string(&config).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<TrainConfig>(&json).expect("the same"),
+            config
+        );
+        let error = serde_json::from_str::<TrainConfig>(r#"{"learning_rat": 1e-4}"#);
+        assert!(
+            error
+                .expect_err("a typing error")
+                .to_string()
+                .contains("learning_rat")
+        );
+    }
+
+    #[test]
+    fn each_number_out_of_range_is_named() {
+        let ok = TrainConfig::default;
+        assert!(ok().validate().is_ok());
+        let bad = [
+            (
+                "batch_size",
+                TrainConfig {
+                    batch_size: 0,
+                    ..ok()
+                },
+            ),
+            (
+                "eval_batch_size",
+                TrainConfig {
+                    eval_batch_size: 0,
+                    ..ok()
+                },
+            ),
+            (
+                "accumulate",
+                TrainConfig {
+                    accumulate: 0,
+                    ..ok()
+                },
+            ),
+            (
+                "log_every",
+                TrainConfig {
+                    log_every: 0,
+                    ..ok()
+                },
+            ),
+            (
+                "max_steps",
+                TrainConfig {
+                    max_steps: Some(0),
+                    ..ok()
+                },
+            ),
+            (
+                "eval_every",
+                TrainConfig {
+                    eval_every: EvalEvery::Steps(0),
+                    ..ok()
+                },
+            ),
+            (
+                "epochs",
+                TrainConfig {
+                    epochs: f64::NAN,
+                    ..ok()
+                },
+            ),
+            (
+                "learning_rate",
+                TrainConfig {
+                    learning_rate: -1.0,
+                    ..ok()
+                },
+            ),
+            (
+                "max_grad_norm",
+                TrainConfig {
+                    max_grad_norm: Some(0.0),
+                    ..ok()
+                },
+            ),
+            (
+                "warmup",
+                TrainConfig {
+                    warmup: Warmup::Ratio(1.5),
+                    ..ok()
+                },
+            ),
+        ];
+        for (name, config) in bad {
+            match config.validate() {
+                Err(Error::Config { field, .. }) => assert_eq!(field, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The loss and the metrics of a model on a data set, in evaluation mode.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Dataset;
+use crate::encode::{Sampler, load};
+use crate::error::{Error, Result, TorchContext};
+use crate::fine_tuner::{FineTuner, ItemOf, Loss};
+
+/// What an evaluation found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// The task's metrics by name (`accuracy`, `f1`, …).
+    pub metrics: BTreeMap<String, f64>,
+    /// Rows evaluated.
+    pub samples: usize,
+    /// Duration in seconds.
+    pub runtime: f64,
+}
+
+impl Evaluation {
+    /// A number by its name: `loss`, or one of the metrics.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "loss" => Some(self.loss),
+            _ => self.metrics.get(name).copied(),
+        }
+    }
+
+    /// All numbers under Hugging Face's names, each with a prefix (`eval`,
+    /// `test`): `eval_loss`, `eval_accuracy`, `eval_samples`, …
+    pub fn to_results(&self, prefix: &str) -> BTreeMap<String, f64> {
+        let own = [
+            ("loss", self.loss),
+            ("samples", self.samples as f64),
+            ("runtime", self.runtime),
+            (
+                "samples_per_second",
+                self.samples as f64 / self.runtime.max(f64::MIN_POSITIVE),
+            ),
+        ];
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|(name, &value)| (name.as_str(), value));
+        let all = own.into_iter().chain(metrics);
+        all.map(|(name, value)| (format!("{prefix}_{name}"), value))
+            .collect()
+    }
+}
+
+/// Evaluates `model` on all rows of `dataset`, `batch_size` rows at a time,
+/// without dropout and without gradients.
+///
+/// # Errors
+/// When the data set is empty, or an example cannot be read or used.
+pub fn evaluate<M: FineTuner>(
+    model: &M,
+    dataset: &dyn Dataset<Item = ItemOf<M>>,
+    batch_size: usize,
+) -> Result<Evaluation> {
+    for (field, count) in [
+        ("evaluation set", dataset.len()),
+        ("eval_batch_size", batch_size),
+    ] {
+        if count == 0 {
+            let (rule, got) = ("at least 1 row".to_owned(), "0".to_owned());
+            return Err(Error::Config { field, rule, got });
+        }
+    }
+    let start = Instant::now();
+    let collator = model.collator()?;
+    let mut metric = model.metric();
+    let (mut sum, mut count) = (0.0, 0.0);
+    let batches = Sampler::sequential(batch_size).batches(dataset.len(), 0);
+    load(
+        dataset,
+        &collator,
+        &batches,
+        model.backbone().device(),
+        |_, batch| {
+            tch::no_grad(|| {
+                let logits = model.logits(&batch.inputs, false)?;
+                let loss: Loss = model.loss(&logits, &batch.target)?;
+                sum += loss.sum.f_double_value(&[]).doing("reading the loss")?;
+                count += loss.count;
+                metric.update(&logits, &batch.target)?;
+                Ok(true)
+            })
+        },
+    )?;
+    Ok(Evaluation {
+        loss: sum / count,
+        metrics: metric.compute(),
+        samples: dataset.len(),
+        runtime: start.elapsed().as_secs_f64(),
+    })
+}

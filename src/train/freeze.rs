@@ -1,0 +1,115 @@
+//! Which weights training leaves alone. Frozen weights take part in the forward
+//! pass, but libtorch keeps neither gradients nor activations for them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::error::{Error, Result, TorchContext};
+
+/// The part of the model that stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// Nothing; all weights are trained.
+    #[default]
+    None,
+    /// The embeddings.
+    Embeddings,
+    /// The embeddings and the first so many layers.
+    Layers(usize),
+    /// The whole encoder with its pooler; only the head is trained.
+    Encoder,
+}
+
+impl Freeze {
+    /// Whether the weight of this name stays as it is.
+    pub fn covers(self, name: &str) -> bool {
+        let Some(part) = name.strip_prefix("bert.") else {
+            return false;
+        };
+        // Numbers are compared as numbers: layer 1 is not layer 10.
+        let layer = part.strip_prefix("encoder.layer.").and_then(|rest| {
+            let number = rest.split_once('.')?.0;
+            number.parse::<usize>().ok()
+        });
+        match self {
+            Self::None => false,
+            Self::Embeddings => part.starts_with("embeddings."),
+            Self::Layers(first) => {
+                part.starts_with("embeddings.") || layer.is_some_and(|layer| layer < first)
+            }
+            Self::Encoder => true,
+        }
+    }
+
+    /// Freezes and unfreezes all weights accordingly, and returns the trainable
+    /// ones.
+    pub(super) fn apply(
+        self,
+        variables: &BTreeMap<String, Tensor>,
+        layers: i64,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        if let Self::Layers(first) = self
+            && first as i64 > layers
+        {
+            let rule = format!("at most {layers}, the encoder's layers");
+            return Err(Error::Config {
+                field: "freeze",
+                rule,
+                got: first.to_string(),
+            });
+        }
+        let mut trainable = BTreeMap::new();
+        for (name, variable) in variables {
+            let trained = !self.covers(name);
+            let _ = variable
+                .f_set_requires_grad(trained)
+                .doing("freezing weights")?;
+            if trained {
+                trainable.insert(name.clone(), variable.shallow_clone());
+            }
+        }
+        if trainable.is_empty() {
+            let (rule, got) = (
+                "a setting that leaves a weight to train",
+                format!("{self:?}"),
+            );
+            return Err(Error::Config {
+                field: "freeze",
+                rule: rule.to_owned(),
+                got,
+            });
+        }
+        Ok(trainable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_1_is_not_layer_10() {
+        assert!(Freeze::Layers(2).covers("bert.encoder.layer.1.output.dense.weight"));
+        assert!(!Freeze::Layers(2).covers("bert.encoder.layer.10.output.dense.weight"));
+        assert!(!Freeze::Layers(2).covers("bert.encoder.layer.2.output.dense.weight"));
+    }
+
+    #[test]
+    fn each_setting_covers_its_part() {
+        let names = [
+            "bert.embeddings.word_embeddings.weight",
+            "bert.encoder.layer.0.output.dense.weight",
+            "bert.pooler.dense.weight",
+            "classifier.weight",
+        ];
+        let covered = |freeze: Freeze| names.map(|name| freeze.covers(name));
+        assert_eq!(covered(Freeze::None), [false; 4]);
+        assert_eq!(covered(Freeze::Embeddings), [true, false, false, false]);
+        assert_eq!(covered(Freeze::Layers(0)), [true, false, false, false]);
+        assert_eq!(covered(Freeze::Layers(1)), [true, true, false, false]);
+        assert_eq!(covered(Freeze::Encoder), [true, true, true, false]);
+    }
+}

@@ -1,0 +1,25 @@
+//! Stage 5: logits become losses, gradients and steps. One loop for every task.
+
+mod best;
+mod callback;
+mod config;
+mod evaluation;
+mod freeze;
+mod gradient_check;
+mod optimizer;
+#[cfg(feature = "progress")]
+mod progress;
+mod report;
+mod schedule;
+mod trainer;
+
+pub use callback::{Callback, Control};
+pub use config::{EarlyStopping, EvalEvery, TrainConfig};
+pub use evaluation::{Evaluation, evaluate};
+pub use freeze::Freeze;
+pub use optimizer::{AdamW, AdamWConfig};
+#[cfg(feature = "progress")]
+pub use progress::ProgressBar;
+pub use report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
+pub use schedule::{Schedule, Warmup};
+pub use trainer::Trainer;

@@ -1,0 +1,248 @@
+//! AdamW (Loshchilov and Hutter 2019) by libtorch's fused kernel, over all weights
+//! at once, with moments that are ours to save.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::error::{Error, Result, TorchContext};
+use crate::native::{Arg, Op};
+
+/// The numbers of AdamW, but for the learning rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamWConfig {
+    /// Decay rates of the two moments; default 0.9 and 0.999.
+    pub betas: (f64, f64),
+    /// Added to the denominator; default 1e-8.
+    pub eps: f64,
+    /// Share of a weight that is taken away in each step, times the learning rate;
+    /// default 0.01. Matrices decay, biases and norms do not.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self {
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            weight_decay: 0.01,
+        }
+    }
+}
+
+/// AdamW over a model's trainable weights.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    /// In alphabetical order of the names.
+    slots: Vec<Slot>,
+}
+
+/// A weight with what the optimizer knows of it.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    weight: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    /// Steps that this weight has made: one float32, as the kernel wants it.
+    step: Tensor,
+}
+
+impl Slot {
+    fn decays(&self) -> bool {
+        self.weight.dim() >= 2
+    }
+
+    /// The tensors of the state with their names in a file.
+    fn state(&self) -> [(String, &Tensor); 3] {
+        let name = &self.name;
+        [
+            (format!("{name}.exp_avg"), &self.exp_avg),
+            (format!("{name}.exp_avg_sq"), &self.exp_avg_sq),
+            (format!("{name}.step"), &self.step),
+        ]
+    }
+}
+
+impl AdamW {
+    /// An optimizer for `weights`, by name, all on one device.
+    ///
+    /// # Errors
+    /// When a weight is not float32, or the weights are on several devices.
+    pub fn new(weights: BTreeMap<String, Tensor>, config: AdamWConfig) -> Result<Self> {
+        let device = weights.values().next().map_or(Device::Cpu, Tensor::device);
+        let mut slots = Vec::with_capacity(weights.len());
+        for (name, weight) in weights {
+            if weight.kind() != Kind::Float || weight.device() != device {
+                let rule = format!("float32 weights on {device:?} alone");
+                let got = format!("`{name}`: {:?} on {:?}", weight.kind(), weight.device());
+                return Err(Error::Config {
+                    field: "weights",
+                    rule,
+                    got,
+                });
+            }
+            let zeros = || tch::no_grad(|| weight.f_zeros_like()).doing("making moments");
+            slots.push(Slot {
+                exp_avg: zeros()?,
+                exp_avg_sq: zeros()?,
+                step: Tensor::f_zeros([], (Kind::Float, device)).doing("making moments")?,
+                name,
+                weight,
+            });
+        }
+        Ok(Self { config, slots })
+    }
+
+    /// Sets all gradients to zero; their memory is kept.
+    pub fn zero_grad(&mut self) {
+        for slot in &mut self.slots {
+            slot.weight.zero_grad();
+        }
+    }
+
+    /// Multiplies all gradients by `scale`, then, if their norm is above
+    /// `max_norm`, by `max_norm / (norm + 1e-6)`, as PyTorch's `clip_grad_norm_`.
+    /// Returns the norm after scaling and before clipping.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    pub fn clip_gradients(&mut self, scale: f64, max_norm: Option<f64>) -> Result<f64> {
+        static NORMS: OnceLock<Op> = OnceLock::new();
+        static MULTIPLY: OnceLock<Op> = OnceLock::new();
+        let clip = || -> Result<f64, TchError> {
+            let gradients = self.gradients_of(|_| true)?.1;
+            if gradients.is_empty() {
+                return Ok(0.0);
+            }
+            let norms = found(&NORMS, "aten::_foreach_norm", "Scalar")?;
+            let norms = norms.call(&[Arg::Tensors(&gradients), Arg::Double(2.0)])?;
+            let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? * scale;
+            let clipped = max_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+            let factor = scale * clipped;
+            if factor != 1.0 {
+                let multiply = found(&MULTIPLY, "aten::_foreach_mul_", "Scalar")?;
+                multiply.call(&[Arg::Tensors(&gradients), Arg::Double(factor)])?;
+            }
+            Ok(norm)
+        };
+        tch::no_grad(clip).doing("clipping gradients")
+    }
+
+    /// Moves the weights. A weight without a gradient stays as it is, and so do its
+    /// moments.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
+        static FUSED: OnceLock<Op> = OnceLock::new();
+        let (first, second) = self.config.betas;
+        let step = || -> Result<(), TchError> {
+            let fused = found(&FUSED, "aten::_fused_adamw_", "")?;
+            for decays in [true, false] {
+                let (slots, gradients) = self.gradients_of(|slot| slot.decays() == decays)?;
+                if slots.is_empty() {
+                    continue;
+                }
+                let of = |tensor: fn(&Slot) -> &Tensor| -> Vec<Tensor> {
+                    slots
+                        .iter()
+                        .map(|slot| tensor(slot).shallow_clone())
+                        .collect()
+                };
+                let steps = of(|slot| &slot.step);
+                for step in &steps {
+                    let _ = step.shallow_clone().f_add_scalar_(1.0)?;
+                }
+                let decay = if decays {
+                    self.config.weight_decay
+                } else {
+                    0.0
+                };
+                fused.call(&[
+                    Arg::Tensors(&of(|slot| &slot.weight)),
+                    Arg::Tensors(&gradients),
+                    Arg::Tensors(&of(|slot| &slot.exp_avg)),
+                    Arg::Tensors(&of(|slot| &slot.exp_avg_sq)),
+                    Arg::Tensors(&[]), // the largest second moments, of AMSGrad alone
+                    Arg::Tensors(&steps),
+                    Arg::Double(learning_rate),
+                    Arg::Double(first),
+                    Arg::Double(second),
+                    Arg::Double(decay),
+                    Arg::Double(self.config.eps),
+                    Arg::Bool(false), // amsgrad
+                    Arg::Bool(false), // maximize
+                ])?;
+            }
+            Ok(())
+        };
+        tch::no_grad(step).doing("moving the weights")
+    }
+
+    /// The moments and step counts by name (`<weight>.exp_avg`,
+    /// `<weight>.exp_avg_sq`, `<weight>.step`); the tensors share memory with the
+    /// optimizer's.
+    pub fn state(&self) -> BTreeMap<String, Tensor> {
+        let all = self.slots.iter().flat_map(Slot::state);
+        all.map(|(name, tensor)| (name, tensor.shallow_clone()))
+            .collect()
+    }
+
+    /// Takes over a state that [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// When a tensor is absent, unexpected or of another shape; nothing is changed
+    /// then.
+    pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        let own = self.state();
+        let problem = |name: &String, got: &str| Error::Config {
+            field: "optimizer state",
+            rule: "that of the same weights".to_owned(),
+            got: format!("{got} `{name}`"),
+        };
+        for (name, tensor) in &own {
+            let other = state.get(name).ok_or_else(|| problem(name, "none of"))?;
+            if other.size() != tensor.size() {
+                return Err(problem(name, "another shape of"));
+            }
+        }
+        if let Some(name) = state.keys().find(|name| !own.contains_key(*name)) {
+            return Err(problem(name, "an unexpected"));
+        }
+        for (name, tensor) in own {
+            let copied = tch::no_grad(|| tensor.shallow_clone().f_copy_(&state[&name]));
+            copied.doing("loading moments")?;
+        }
+        Ok(())
+    }
+
+    /// The slots that `wanted` picks and that have a gradient, with it.
+    fn gradients_of(
+        &self,
+        wanted: impl Fn(&Slot) -> bool,
+    ) -> Result<(Vec<&Slot>, Vec<Tensor>), TchError> {
+        let (mut slots, mut gradients) = (Vec::new(), Vec::new());
+        for slot in self.slots.iter().filter(|slot| wanted(slot)) {
+            let gradient = slot.weight.f_grad()?;
+            if gradient.defined() {
+                slots.push(slot);
+                gradients.push(gradient);
+            }
+        }
+        Ok((slots, gradients))
+    }
+}
+
+/// An operator that is looked up once.
+fn found(place: &OnceLock<Op>, name: &str, overload: &str) -> Result<Op, TchError> {
+    if let Some(op) = place.get() {
+        return Ok(*op);
+    }
+    let op = Op::find(name, overload)?;
+    Ok(*place.get_or_init(|| op))
+}

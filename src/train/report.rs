@@ -1,0 +1,128 @@
+//! What happened in a run, as plain data that serialises with Hugging Face's keys.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::Evaluation;
+
+/// What a run is going to do; known before its first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Optimizer steps in all.
+    pub total_steps: usize,
+    /// Optimizer steps of one epoch.
+    pub steps_per_epoch: usize,
+    /// Optimizer steps with a rising learning rate.
+    pub warmup_steps: usize,
+    /// Rows of the training set.
+    pub train_samples: usize,
+    /// Numbers that training changes.
+    pub trainable_parameters: usize,
+    /// Numbers that are frozen.
+    pub frozen_parameters: usize,
+}
+
+/// One optimizer step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Optimizer steps so far, this one included.
+    pub step: usize,
+    /// Passes over the data so far, with the fraction of the current one.
+    pub epoch: f64,
+    /// Mean loss: over this step's rows, or in the report's history since the
+    /// record before.
+    pub loss: f64,
+    /// Norm of the whole gradient before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+}
+
+/// One evaluation during training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalRecord {
+    /// Optimizer steps so far.
+    pub step: usize,
+    /// Passes over the data so far.
+    pub epoch: f64,
+    /// `eval_loss`, `eval_accuracy`, …
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl EvalRecord {
+    pub(super) fn new(step: usize, epoch: f64, evaluation: &Evaluation) -> Self {
+        Self {
+            step,
+            epoch,
+            metrics: evaluation.to_results("eval"),
+        }
+    }
+}
+
+/// One line of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogRecord {
+    /// The loss and its surroundings since the record before.
+    Step(StepRecord),
+    /// An evaluation.
+    Eval(EvalRecord),
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// All steps were made.
+    Finished,
+    /// It had stopped getting better.
+    EarlyStopping,
+    /// A callback asked for it.
+    Callback,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainReport {
+    /// What it was going to do.
+    pub plan: Plan,
+    /// Why it ended.
+    pub stopped: Stopped,
+    /// Optimizer steps made.
+    pub global_step: usize,
+    /// Passes over the data made.
+    pub epoch: f64,
+    /// Mean loss over the whole run.
+    pub train_loss: f64,
+    /// Duration in seconds, evaluations included.
+    pub train_runtime: f64,
+    /// Rows seen per second.
+    pub train_samples_per_second: f64,
+    /// Real tokens seen per second, padding not counted.
+    pub train_tokens_per_second: f64,
+    /// The best evaluation's number, if there was an evaluation.
+    pub best_metric: Option<f64>,
+    /// The step of the best evaluation.
+    pub best_step: Option<usize>,
+    /// Losses and evaluations in order.
+    pub log_history: Vec<LogRecord>,
+}
+
+impl TrainReport {
+    /// The numbers of the run under Hugging Face's names (`epoch`, `train_loss`,
+    /// `train_runtime`, `train_samples`, …).
+    pub fn to_results(&self) -> BTreeMap<String, f64> {
+        [
+            ("epoch", self.epoch),
+            ("train_loss", self.train_loss),
+            ("train_runtime", self.train_runtime),
+            ("train_samples", self.plan.train_samples as f64),
+            ("train_samples_per_second", self.train_samples_per_second),
+            ("train_tokens_per_second", self.train_tokens_per_second),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+}

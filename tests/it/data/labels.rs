@@ -1,0 +1,65 @@
+//! Names and ids of classes.
+
+use bertfit::Labels;
+
+#[test]
+fn ids_follow_the_order_given() {
+    let labels = Labels::new(["positive", "negative"]).expect("two names");
+    assert_eq!(labels.len(), 2);
+    assert!(!labels.is_empty());
+    assert_eq!(labels.names(), ["positive", "negative"]);
+    assert_eq!(labels.id("negative").expect("a known name"), 1);
+    assert_eq!(labels.get("positive"), Some(0));
+    assert_eq!(labels.get("neutral"), None);
+    assert_eq!(labels.name(1), Some("negative"));
+    assert_eq!(labels.name(2), None);
+    assert_eq!(labels.name(-1), None);
+}
+
+#[test]
+fn sorted_names_are_distinct_and_integers_go_by_value() {
+    let sorted = |names: &[&str]| Labels::sorted(names).expect("names").names().to_vec();
+    assert_eq!(sorted(&["b", "a", "b", "C"]), ["C", "a", "b"]);
+    assert_eq!(sorted(&["10", "2", "-1", "2", "0"]), ["-1", "0", "2", "10"]);
+    assert_eq!(sorted(&["1", "01", "0"]), ["0", "01", "1"]);
+    assert_eq!(sorted(&["10", "2", "x"]), ["10", "2", "x"]);
+    assert_eq!(sorted(&["10", "2.5", "9"]), ["10", "2.5", "9"]);
+}
+
+#[test]
+fn labels_are_saved_as_a_list() {
+    let labels = Labels::new(["no", "yes"]).expect("two names");
+    let json = serde_json::to_string(&labels).expect("strings can be written");
+    assert_eq!(json, r#"["no","yes"]"#);
+    assert_eq!(
+        serde_json::from_str::<Labels>(&json).expect("just written"),
+        labels
+    );
+    let error = serde_json::from_str::<Labels>(r#"["no","no"]"#).expect_err("a name twice");
+    assert_eq!(
+        error.to_string(),
+        "`labels` must be distinct names, got `no` twice"
+    );
+}
+
+#[test]
+fn error_of_names_that_cannot_be_labels() {
+    let message = |names: &[&str]| {
+        let refused = Labels::new(names.iter().copied()).expect_err("not a list of labels");
+        refused.to_string()
+    };
+    assert_eq!(message(&[]), "`labels` must be at least one name, got none");
+    let rule = "`labels` must be names that are not empty, got an empty one with id 1";
+    assert_eq!(message(&["a", ""]), rule);
+    assert_eq!(
+        message(&["a", "b", "a"]),
+        "`labels` must be distinct names, got `a` twice"
+    );
+}
+
+#[test]
+fn error_of_an_unknown_label_lists_the_known_ones() {
+    let labels = Labels::new(["no", "yes"]).expect("two names");
+    let error = labels.id("maybe").expect_err("not a label");
+    assert_eq!(error.to_string(), "label `maybe` is not one of no, yes");
+}

@@ -1,0 +1,12 @@
+//! The behaviour of bertfit, module by module as in `src`. One binary, so that
+//! libtorch is linked once.
+
+mod data;
+mod encode;
+mod examples;
+mod fixture;
+mod metrics;
+mod model;
+mod run_folder;
+mod task;
+mod train;

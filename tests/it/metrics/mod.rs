@@ -1,0 +1,3 @@
+//! `src/metrics/`.
+
+mod classification;

@@ -1,0 +1,105 @@
+//! Outputs equal to those of transformers, which `make_reference.py` has written.
+
+use std::path::Path;
+
+use bertfit::tch::Tensor;
+use bertfit::{Backbone, Inputs, Linear};
+
+use crate::fixture::{assert_close, data, minilm, tensors, tiny};
+
+/// All outputs within 1e-5 of the reference, on a padded batch of mixed lengths.
+fn outputs_equal(model: &Path, reference: &str) {
+    let expected = tensors(data(reference));
+    let (backbone, classifier) = Backbone::builder(model)
+        .build(|root, config| Linear::new(&(root / "classifier"), config.hidden_size, 2, 0.02))
+        .expect("a model");
+    let variables = backbone.named_variables();
+    for name in ["classifier.weight", "classifier.bias"] {
+        bertfit::tch::no_grad(|| variables[name].shallow_clone().copy_(&expected[name]));
+    }
+    let input = |name: &str| expected[name].shallow_clone();
+    let inputs = Inputs {
+        input_ids: input("input_ids"),
+        attention_mask: input("attention_mask"),
+        token_type_ids: input("token_type_ids"),
+    };
+    let padded = inputs.attention_mask.eq(0).any().int64_value(&[]);
+    assert_eq!(padded, 1, "the reference batch has no padding");
+
+    // Padded places are compared too: they see the same tokens in both.
+    let states = backbone
+        .encoder()
+        .hidden_states(&inputs, false)
+        .expect("hidden states");
+    let mut compared = 0;
+    for (layer, state) in states.iter().enumerate() {
+        if let Some(expected) = expected.get(&format!("hidden.{layer}")) {
+            assert_close(&format!("hidden.{layer}"), state, expected, 1e-5);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0);
+    let last = states.last().expect("a state");
+    let hidden = backbone
+        .encoder()
+        .hidden(&inputs, false)
+        .expect("a hidden state");
+    assert_eq!(&hidden, last);
+    let pooled = backbone
+        .encoder()
+        .pooled(&inputs, false)
+        .expect("a pooled output");
+    assert_close("pooled", &pooled, &expected["pooled"], 1e-5);
+    let logits = classifier.forward(&pooled).expect("logits");
+    assert_close("logits", &logits, &expected["logits"], 1e-5);
+}
+
+#[test]
+fn outputs_of_a_random_model_equal_transformers() {
+    outputs_equal(&tiny(), "model/tiny.safetensors");
+}
+
+#[test]
+fn outputs_of_a_real_model_equal_transformers() {
+    outputs_equal(&minilm(), "model/minilm.safetensors");
+}
+
+#[test]
+fn dropout_is_on_in_training_and_off_in_evaluation() {
+    let (backbone, ()) = Backbone::builder(tiny())
+        .build(|_, _| Ok(()))
+        .expect("a model");
+    let encoder = backbone
+        .text_encoder(16, Default::default())
+        .expect("an encoder");
+    let inputs = encoder.batch(&["a good film"], ()).expect("a batch").inputs;
+    let run = |train| -> Tensor { backbone.encoder().hidden(&inputs, train).expect("a state") };
+    assert_eq!(run(false), run(false));
+    assert_ne!(run(true), run(true));
+    assert_ne!(run(true), run(false));
+}
+
+#[test]
+fn every_activation_name_is_the_formula_that_transformers_uses() {
+    // gelu(1), tanh-gelu(1), relu(1), silu(1), mish(1), tanh(1): torch.nn.functional.
+    let expected = [
+        ("gelu", 0.841_344_7),
+        ("gelu_new", 0.841_191_9),
+        ("gelu_pytorch_tanh", 0.841_191_9),
+        ("gelu_fast", 0.841_191_9),
+        ("relu", 1.0),
+        ("silu", 0.731_058_6),
+        ("swish", 0.731_058_6),
+        ("mish", 0.865_098_4),
+        ("tanh", 0.761_594_2),
+    ];
+    for (name, expected) in expected {
+        let activation: bertfit::Activation =
+            serde_json::from_str(&format!("{name:?}")).expect("a known name");
+        let value = activation
+            .apply(&Tensor::from(1.0_f32))
+            .expect("a value")
+            .double_value(&[]);
+        assert!((value - expected).abs() < 1e-6, "{name}: {value}");
+    }
+}

@@ -1,0 +1,4 @@
+mod config;
+mod encoder;
+mod rust_bert;
+mod weights;

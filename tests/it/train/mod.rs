@@ -1,0 +1,3 @@
+mod optimizer;
+mod parity;
+mod trainer;

@@ -1,0 +1,176 @@
+//! AdamW against `torch.optim.AdamW`, number by number, as `make_reference.py` has
+//! written them; and its state, saved and loaded.
+
+use std::collections::BTreeMap;
+
+use bertfit::tch::{Device, Kind, Tensor};
+use bertfit::{AdamW, AdamWConfig};
+
+use crate::fixture::{assert_close, data, tensors};
+
+const NAMES: [&str; 2] = ["matrix", "vector"];
+const STEPS: i64 = 20;
+
+struct Setting {
+    reference: BTreeMap<String, Tensor>,
+    weights: BTreeMap<String, Tensor>,
+    optimizer: AdamW,
+}
+
+fn setting() -> Setting {
+    let reference = tensors(data("optimizer/reference.safetensors"));
+    let weight = |name| {
+        reference[&format!("start.{name}")]
+            .copy()
+            .set_requires_grad(true)
+    };
+    let weights: BTreeMap<_, _> = NAMES.map(|name| (name.to_owned(), weight(name))).into();
+    let config = AdamWConfig {
+        betas: (0.9, 0.99),
+        eps: 1e-7,
+        weight_decay: 0.1,
+    };
+    let shared = weights
+        .iter()
+        .map(|(name, x)| (name.clone(), x.shallow_clone()));
+    let optimizer = AdamW::new(shared.collect(), config).expect("an optimizer");
+    Setting {
+        reference,
+        weights,
+        optimizer,
+    }
+}
+
+impl Setting {
+    /// One step with the reference's gradients; returns the norm.
+    fn step(&mut self, step: i64) -> f64 {
+        self.optimizer.zero_grad();
+        for name in NAMES {
+            // The gradient of a sum of products is the other factor.
+            let gradient = self.reference[&format!("gradients.{name}")].get(step);
+            (&self.weights[name] * gradient).sum(Kind::Float).backward();
+        }
+        let norm = self
+            .optimizer
+            .clip_gradients(0.25, Some(1.0))
+            .expect("a norm");
+        let rate = self.reference["rates"].double_value(&[step]);
+        self.optimizer.step(rate).expect("a step");
+        norm
+    }
+}
+
+#[test]
+fn twenty_steps_equal_those_of_pytorch() {
+    let mut setting = setting();
+    let norms: Vec<f64> = (0..STEPS).map(|step| setting.step(step)).collect();
+    let clipped = norms.iter().filter(|norm| **norm > 1.0).count();
+    assert!(
+        0 < clipped && clipped < norms.len(),
+        "clipping is not exercised"
+    );
+    assert_close(
+        "norms",
+        &Tensor::from_slice(&norms),
+        &setting.reference["norms"],
+        1e-5,
+    );
+    let state = setting.optimizer.state();
+    for name in NAMES {
+        for (kind, tolerance) in [("fused", 1e-7), ("plain", 1e-6)] {
+            let expected = |part: &str| &setting.reference[&format!("{kind}.{name}{part}")];
+            assert_close(name, &setting.weights[name], expected(""), tolerance);
+            for part in [".exp_avg", ".exp_avg_sq"] {
+                let own = &state[&format!("{name}{part}")];
+                assert_close(part, own, expected(part), tolerance);
+            }
+        }
+        let steps = state[&format!("{name}.step")].double_value(&[]);
+        assert_eq!(steps, STEPS as f64);
+    }
+}
+
+#[test]
+fn a_loaded_state_goes_on_bit_for_bit() {
+    let mut whole = setting();
+    let mut first = setting();
+    for step in 0..10 {
+        whole.step(step);
+        first.step(step);
+    }
+    let mut second = setting();
+    for name in NAMES {
+        let _ = bertfit::tch::no_grad(|| {
+            let mut weight = second.weights[name].shallow_clone();
+            weight
+                .f_copy_(&first.weights[name])
+                .expect("the same shape")
+        });
+    }
+    second
+        .optimizer
+        .load_state(&first.optimizer.state())
+        .expect("the same weights");
+    for step in 10..STEPS {
+        whole.step(step);
+        second.step(step);
+    }
+    for name in NAMES {
+        assert_eq!(whole.weights[name], second.weights[name]);
+    }
+}
+
+#[test]
+fn another_state_is_refused_and_changes_nothing() {
+    let mut setting = setting();
+    setting.step(0);
+    let message = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
+        let mut fresh = self::setting();
+        let mut state = setting.optimizer.state();
+        change(&mut state);
+        let error = fresh
+            .optimizer
+            .load_state(&state)
+            .expect_err("another state");
+        let moment = &fresh.optimizer.state()["matrix.exp_avg"];
+        assert_eq!(moment, &moment.zeros_like(), "a part was loaded");
+        error.to_string()
+    };
+    let must = "`optimizer state` must be that of the same weights, got";
+    assert_eq!(
+        message(&|state| drop(state.remove("vector.exp_avg_sq"))),
+        format!("{must} none of `vector.exp_avg_sq`")
+    );
+    assert_eq!(
+        message(&|state| drop(state.insert("vector.exp_avg".into(), Tensor::from(1.0)))),
+        format!("{must} another shape of `vector.exp_avg`")
+    );
+    assert_eq!(
+        message(&|state| drop(state.insert("other.exp_avg".into(), Tensor::from(1.0)))),
+        format!("{must} an unexpected `other.exp_avg`")
+    );
+}
+
+#[test]
+fn a_weight_without_a_gradient_stays_with_its_moments() {
+    let mut setting = setting();
+    let before = setting.weights["vector"].detach().copy();
+    (&setting.weights["matrix"] * 2.0)
+        .sum(Kind::Float)
+        .backward();
+    setting.optimizer.clip_gradients(1.0, None).expect("a norm");
+    setting.optimizer.step(0.1).expect("a step");
+    assert_eq!(setting.weights["vector"], before);
+    let state = setting.optimizer.state();
+    assert_eq!(state["vector.step"].double_value(&[]), 0.0);
+    assert_eq!(state["matrix.step"].double_value(&[]), 1.0);
+}
+
+#[test]
+fn half_precision_weights_are_refused() {
+    let weight = Tensor::zeros([2], (Kind::Half, Device::Cpu));
+    let weights = BTreeMap::from([("a".to_owned(), weight)]);
+    let error = AdamW::new(weights, AdamWConfig::default()).expect_err("half precision");
+    let expected = "`weights` must be float32 weights on Cpu alone, got `a`: Half on Cpu";
+    assert_eq!(error.to_string(), expected);
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask <command>`: sets up libtorch and a small real BERT in `target/`, runs
+//! the demonstration, the tests, or all checks. Needs Rust, a C++ compiler, Python 3
+//! and pip.
+
+mod check;
+mod environment;
+mod fetch;
+mod libtorch;
+mod model;
+
+use std::process::ExitCode;
+
+use environment::Workspace;
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  setup           put libtorch 2.4.0 and a small real BERT into target/
+  demo            set up, then fit a classifier on 2,403 reviews
+  test [ARGS]     set up, then run the whole test suite (ARGS go to cargo test)
+  check           set up, then run all that CI runs
+  help            this text";
+
+/// What went wrong, in one line.
+pub type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = arguments.first().map_or("help", String::as_str);
+    let more = arguments.get(1..).unwrap_or_default();
+    match (command, more) {
+        ("help" | "--help" | "-h", _) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        ("test", _) | ("setup" | "demo" | "check", []) => {}
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    }
+    match run(command, more) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, more: &[String]) -> Result<()> {
+    let mut workspace = Workspace::find();
+    libtorch::set_up(&mut workspace)?;
+    model::set_up(&workspace)?;
+    match command {
+        "demo" => workspace.cargo(&["run", "--example", "01_classify"]),
+        "test" => check::suite(&workspace, more),
+        "check" => check::all(&workspace),
+        _ => Ok(()),
+    }
+}
