@@ -7,6 +7,7 @@ mod environment;
 mod fetch;
 mod libtorch;
 mod model;
+mod peers;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   demo            set up, then fit a classifier on 2,403 reviews
   test [ARGS]     set up, then run the whole test suite (ARGS go to cargo test)
   check           set up, then run all that CI runs
+  peers           set up, then compare with transformers itself (downloads 3 GB)
   help            this text";
 
 /// What went wrong, in one line.
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ("test", _) | ("setup" | "demo" | "check", []) => {}
+        ("test", _) | ("setup" | "demo" | "check" | "peers", []) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -55,6 +57,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "demo" => workspace.cargo(&["run", "--example", "01_classify"]),
         "test" => check::suite(&workspace, more),
         "check" => check::all(&workspace),
+        "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }
 }

@@ -1,1 +1,2 @@
 mod classifier;
+mod transformers;

@@ -1,3 +1,5 @@
+mod evaluation;
+mod freeze;
 mod optimizer;
 mod parity;
 mod trainer;

@@ -100,7 +100,7 @@ fn a_loaded_state_goes_on_bit_for_bit() {
     }
     let mut second = setting();
     for name in NAMES {
-        let _ = bertfit::tch::no_grad(|| {
+        bertfit::tch::no_grad(|| {
             let mut weight = second.weights[name].shallow_clone();
             weight
                 .f_copy_(&first.weights[name])

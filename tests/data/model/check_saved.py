@@ -1,0 +1,42 @@
+"""Loads a folder that bertfit has saved with transformers, and compares.
+
+    python check_saved.py FOLDER ROWS_JSON
+
+ROWS_JSON is a list of {"text", "pair", "logits", "label"}. Fails on a difference above
+1e-5, on another label, and on any warning while loading. Needs torch 2.4.0 and
+transformers 4.57.6.
+"""
+import json, logging, sys
+
+import torch
+import transformers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+warnings = []
+
+
+class Collect(logging.Handler):
+    def emit(self, record):
+        warnings.append(record.getMessage())
+
+
+logger = transformers.logging.get_logger("transformers")
+logger.addHandler(Collect(level=logging.WARNING))
+folder, rows = sys.argv[1], json.load(open(sys.argv[2], encoding="utf-8"))
+model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+model = model.eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+assert not warnings, warnings
+assert not any(info.values()), info
+assert model.config.problem_type == "single_label_classification"
+largest = 0.0
+for row in rows:
+    pair = [row["pair"]] if row["pair"] is not None else []
+    inputs = tokenizer(row["text"], *pair, return_tensors="pt", truncation=True, max_length=128)
+    with torch.no_grad():
+        logits = model(**inputs).logits[0]
+    largest = max(largest, float((logits - torch.tensor(row["logits"])).abs().max()))
+    label = model.config.id2label[int(logits.argmax())]
+    assert label == row["label"], (label, row)
+assert largest <= 1e-5, largest
+print(f"{len(rows)} rows, largest difference {largest:.1e}")

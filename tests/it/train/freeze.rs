@@ -1,0 +1,140 @@
+//! Which weights move, and the check that gradients flow accordingly.
+
+use bertfit::tch::Tensor;
+use bertfit::{
+    Backbone, ClassCollator, FineTuner, Freeze, Inputs, Linear, Loss, Result, TrainConfig, Warmup,
+};
+
+use super::trainer::{classifier, fast, run, weights};
+use crate::fixture::{eight, tiny};
+
+#[test]
+fn frozen_weights_do_not_move_and_all_others_do() {
+    for freeze in [
+        Freeze::None,
+        Freeze::Embeddings,
+        Freeze::Layers(1),
+        Freeze::Encoder,
+    ] {
+        let mut model = classifier();
+        let before = weights(&model);
+        // The first step of a warm-up has a learning rate of 0.
+        let config = TrainConfig {
+            freeze,
+            warmup: Warmup::Steps(0),
+            ..fast()
+        };
+        let report = run(&mut model, config).expect("a run");
+        let mut frozen = 0;
+        for (name, after) in weights(&model) {
+            let moved = after != before[&name];
+            // The gradient of this one is rounding error, and may be 0.
+            if !name.ends_with("key.bias") {
+                assert_eq!(moved, !freeze.covers(&name), "{freeze:?}: {name}");
+            }
+            if freeze.covers(&name) {
+                assert!(!moved, "{freeze:?}: {name}");
+                frozen += after.numel();
+            }
+        }
+        assert_eq!(report.plan.frozen_parameters, frozen);
+    }
+}
+
+#[test]
+fn frozen_weights_take_no_gradient_memory() {
+    let mut model = classifier();
+    run(
+        &mut model,
+        TrainConfig {
+            freeze: Freeze::Layers(1),
+            ..fast()
+        },
+    )
+    .expect("a run");
+    for (name, tensor) in model.backbone().named_variables() {
+        assert_eq!(
+            tensor.grad().defined(),
+            !Freeze::Layers(1).covers(&name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn freezing_can_be_undone_by_a_later_run() {
+    let mut model = classifier();
+    run(
+        &mut model,
+        TrainConfig {
+            freeze: Freeze::Encoder,
+            ..fast()
+        },
+    )
+    .expect("a run");
+    let before = weights(&model);
+    run(&mut model, fast()).expect("a second run");
+    let name = "bert.embeddings.word_embeddings.weight";
+    assert_ne!(weights(&model)[name], before[name]);
+}
+
+#[test]
+fn freezing_more_layers_than_there_are_is_an_error() {
+    let config = TrainConfig {
+        freeze: Freeze::Layers(3),
+        ..fast()
+    };
+    let error = run(&mut classifier(), config)
+        .expect_err("too many")
+        .to_string();
+    assert_eq!(
+        error,
+        "`freeze` must be at most 2, the encoder's layers, got 3"
+    );
+}
+
+/// A head that leaves the pooler of its backbone unused.
+struct Unpooled(Backbone, Linear, ClassCollator);
+
+impl FineTuner for Unpooled {
+    type Collator = ClassCollator;
+
+    fn backbone(&self) -> &Backbone {
+        &self.0
+    }
+    fn collator(&self) -> Result<ClassCollator> {
+        Ok(self.2.clone())
+    }
+    fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        self.1
+            .forward(&self.0.encoder().hidden(inputs, train)?.select(1, 0))
+    }
+    fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
+        let sum = logits.cross_entropy_for_logits(target) * target.size()[0];
+        Ok(Loss {
+            sum,
+            count: target.size()[0] as f64,
+        })
+    }
+}
+
+#[test]
+fn a_trainable_weight_without_a_gradient_is_an_error_at_step_one() {
+    let build = |builder: bertfit::BackboneBuilder| {
+        let (backbone, head) = builder
+            .build(|root, config| Linear::new(&(root / "head"), config.hidden_size, 2, 0.02))
+            .expect("a model");
+        Unpooled(backbone, head, classifier().collator().expect("a collator"))
+    };
+    let mut model = build(Backbone::builder(tiny()));
+    let error = model
+        .fit(&eight(), &eight(), &fast())
+        .expect_err("an unused pooler")
+        .to_string();
+    assert_eq!(
+        error,
+        "`bert.pooler.dense.bias` is to be trained but received no gradient"
+    );
+    let mut model = build(Backbone::builder(tiny()).without_pooler());
+    model.fit(&eight(), &eight(), &fast()).expect("a run");
+}
