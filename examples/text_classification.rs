@@ -64,6 +64,9 @@ struct Args {
     /// Rows of a batch in training
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
+    /// Tokens of a batch in training, padding counted, instead of rows
+    #[arg(long)]
+    tokens_per_batch: Option<usize>,
     /// Rows of a batch in evaluation
     #[arg(long, default_value_t = 64)]
     eval_batch_size: usize,
@@ -141,6 +144,7 @@ impl Args {
             epochs: self.epochs,
             max_steps: self.max_steps,
             batch_size: self.batch_size,
+            tokens_per_batch: self.tokens_per_batch,
             eval_batch_size: self.eval_batch_size,
             accumulate: self.accumulate,
             learning_rate: self.lr,

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use crate::data::Text;
-use crate::encode::TextEncoder;
+use crate::encode::{Encoding, Sampler, TextEncoder};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::FineTuner;
 
@@ -23,13 +23,10 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
         });
     }
     let encodings = encoder.encode(texts)?;
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    // The longest first: if the memory is too small, it shows at once.
-    order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
-
+    let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
     let mut by_row: Vec<Option<Tensor>> = Vec::new();
     by_row.resize_with(texts.len(), || None);
-    for rows in order.chunks(batch_size) {
+    for rows in Sampler::longest_first(batch_size).batches(&lengths, 0) {
         let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
         let inputs = encoder.inputs(&batch).map_err(|error| match error {
             Error::Row { row, problem } => Error::Row {

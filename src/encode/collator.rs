@@ -23,6 +23,20 @@ pub trait Collator: Sync {
     /// cannot take. After a batch is made, no operation on it may fail because of
     /// the data.
     fn collate(&self, rows: &[Self::Item]) -> Result<Batch<Self::Target>>;
+
+    /// The length of each row in tokens, special tokens included, as it will be in a
+    /// batch. By default each row is collated alone; do better where it matters.
+    ///
+    /// # Errors
+    /// As [`collate`](Self::collate).
+    fn lengths(&self, rows: &[Self::Item]) -> Result<Vec<usize>> {
+        let length = |(row, item)| match self.collate(std::slice::from_ref(item)) {
+            Ok(batch) => Ok(batch.tokens),
+            Err(Error::Row { problem, .. }) => Err(Error::Row { row, problem }),
+            Err(other) => Err(other),
+        };
+        rows.iter().enumerate().map(length).collect()
+    }
 }
 
 /// Tokenizes, truncates, pads and checks texts for one model.
@@ -95,6 +109,14 @@ impl TextEncoder {
             .encode_batch(texts, self.max_length, self.truncation)
     }
 
+    /// The number of tokens of each text or pair, cut as in a batch.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn lengths<T: Text + Sync>(&self, texts: &[T]) -> Result<Vec<usize>> {
+        Ok(self.encode(texts)?.iter().map(Encoding::len).collect())
+    }
+
     /// Pads encodings into the tensors of one batch, `[B, L]`.
     ///
     /// # Errors
@@ -150,5 +172,9 @@ impl Collator for ClassCollator {
         }
         let target = Tensor::f_from_slice(&ids).doing("making a batch")?;
         self.encoder.batch(rows, target)
+    }
+
+    fn lengths(&self, rows: &[Example]) -> Result<Vec<usize>> {
+        self.encoder.lengths(rows)
     }
 }

@@ -8,6 +8,7 @@ use tch::Device;
 
 use super::batch::{Batch, Target};
 use super::collator::Collator;
+use super::sampler::Sampler;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 
@@ -67,6 +68,22 @@ pub(crate) fn load<C: Collator>(
         });
         consumed.and(produced)
     })
+}
+
+/// The length of each row in tokens, for [`Sampler::batches`]; zeros where they decide
+/// nothing, so that no row is read.
+pub(crate) fn lengths<C: Collator>(
+    dataset: &dyn Dataset<Item = C::Item>,
+    collator: &C,
+    sampler: &Sampler,
+) -> Result<Vec<usize>> {
+    if !sampler.needs_lengths() {
+        return Ok(vec![0; dataset.len()]);
+    }
+    let items = (0..dataset.len())
+        .map(|row| dataset.get(row))
+        .collect::<Result<Vec<_>>>()?;
+    collator.lengths(&items)
 }
 
 fn make<C: Collator>(

@@ -9,7 +9,7 @@ mod tokenizer;
 
 pub use batch::{Batch, Inputs, Limits, Padding, Target, pad};
 pub use collator::{ClassCollator, Collator, TextEncoder};
-pub(crate) use loader::load;
+pub(crate) use loader::{lengths, load};
 pub use sampler::Sampler;
 pub(crate) use sampler::mix;
 pub use tokenizer::{AddedToken, Encoding, Tokenizer, TokenizerConfig, Truncation, TruncationSide};

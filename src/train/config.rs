@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::freeze::Freeze;
 use super::optimizer::AdamWConfig;
 use super::schedule::{Schedule, Warmup};
+use crate::encode::Sampler;
 use crate::error::{Error, Result};
 
 /// How to train. The defaults are the usual ones for BERT (Devlin et al. 2019,
@@ -19,6 +20,12 @@ pub struct TrainConfig {
     pub max_steps: Option<usize>,
     /// Rows of one forward and backward pass; default 32.
     pub batch_size: usize,
+    /// Tokens of one forward and backward pass, padding counted; where given, batches
+    /// are cut by it instead of by `batch_size`. Default none.
+    pub tokens_per_batch: Option<usize>,
+    /// Whether rows of like length share a batch, which saves padding; batches still
+    /// come in random order. Default true.
+    pub group_by_length: bool,
     /// Rows of one forward pass in evaluations; default 64.
     pub eval_batch_size: usize,
     /// Batches of one optimizer step; default 1. The gradient is that of the
@@ -84,6 +91,8 @@ impl Default for TrainConfig {
             epochs: 3.0,
             max_steps: None,
             batch_size: 32,
+            tokens_per_batch: None,
+            group_by_length: true,
             eval_batch_size: 64,
             accumulate: 1,
             learning_rate: 2e-5,
@@ -104,6 +113,18 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The order of training that the numbers describe.
+    pub fn sampler(&self) -> Sampler {
+        let sampler = match self.group_by_length {
+            true => Sampler::grouped(self.batch_size, self.seed),
+            false => Sampler::shuffled(self.batch_size, self.seed),
+        };
+        match self.tokens_per_batch {
+            Some(tokens) => sampler.tokens_per_batch(tokens),
+            None => sampler,
+        }
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -116,6 +137,7 @@ impl TrainConfig {
             ("accumulate", Some(self.accumulate)),
             ("log_every", Some(self.log_every)),
             ("max_steps", self.max_steps),
+            ("tokens_per_batch", self.tokens_per_batch),
             (
                 "early_stopping.patience",
                 self.early_stopping.map(|stop| stop.patience),

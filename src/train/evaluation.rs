@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::encode::{Sampler, load};
+use crate::encode::{Sampler, lengths, load};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, Loss};
 
@@ -77,7 +77,9 @@ pub fn evaluate<M: FineTuner>(
     let collator = model.collator()?;
     let mut metric = model.metric();
     let (mut sum, mut count) = (0.0, 0.0);
-    let batches = Sampler::sequential(batch_size).batches(dataset.len(), 0);
+    // No metric depends on the order of the rows.
+    let sampler = Sampler::longest_first(batch_size);
+    let batches = sampler.batches(&lengths(dataset, &collator, &sampler)?, 0);
     load(
         dataset,
         &collator,

@@ -11,8 +11,6 @@ use super::evaluation::Evaluation;
 pub struct Plan {
     /// Optimizer steps in all.
     pub total_steps: usize,
-    /// Optimizer steps of one epoch.
-    pub steps_per_epoch: usize,
     /// Optimizer steps with a rising learning rate.
     pub warmup_steps: usize,
     /// Rows of the training set.

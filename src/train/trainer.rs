@@ -14,7 +14,7 @@ use super::gradient_check::check_gradients;
 use super::optimizer::AdamW;
 use super::report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
 use crate::data::Dataset;
-use crate::encode::{Batch, Sampler, load, mix};
+use crate::encode::{Batch, lengths, load, mix};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, TargetOf};
 
@@ -62,15 +62,17 @@ impl<'c> Trainer<'c> {
     ) -> Result<TrainReport> {
         let mut run = Run::new(&self.config, &mut self.callbacks, model, train.len(), dev)?;
         let collator = model.collator()?;
-        let sampler = Sampler::shuffled(self.config.batch_size, self.config.seed);
+        let sampler = self.config.sampler();
+        let lengths = lengths(train, &collator, &sampler)?;
+        run.plan_steps(|epoch| sampler.batches(&lengths, epoch).len());
         let device = model.backbone().device();
         for callback in run.callbacks.iter_mut() {
             callback.on_start(&run.plan);
         }
         for epoch in 0.. {
             tch::manual_seed(mix(self.config.seed, epoch as u64) as i64);
-            let batches = sampler.batches(train.len(), epoch);
-            run.epoch_batches = batches.len();
+            let batches = sampler.batches(&lengths, epoch);
+            (run.epochs_done, run.batches_done, run.epoch_batches) = (epoch, 0, batches.len());
             load(train, &collator, &batches, device, |rows, batch| {
                 run.micro_batch(rows, &batch)
             })?;
@@ -96,9 +98,10 @@ struct Run<'a, 'c, M: FineTuner> {
     trainable: BTreeMap<String, Tensor>,
     best: Best,
     group: Group,
-    /// Batches of an epoch, and how many of all epochs are done.
-    epoch_batches: usize,
+    epochs_done: usize,
+    /// Batches of this epoch that are done, and all of them.
     batches_done: usize,
+    epoch_batches: usize,
     step: usize,
     seen: Totals,
     unlogged: Totals,
@@ -149,15 +152,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let trainable_parameters: usize = size(&trainable);
         let all: usize = size(&variables);
 
-        let steps_per_epoch = train_samples
-            .div_ceil(config.batch_size)
-            .div_ceil(config.accumulate);
-        let by_epochs = (config.epochs * steps_per_epoch as f64).ceil() as usize;
-        let total_steps = config.max_steps.unwrap_or(by_epochs);
         let plan = Plan {
-            total_steps,
-            steps_per_epoch,
-            warmup_steps: config.warmup.steps(total_steps),
+            total_steps: 0,
+            warmup_steps: 0,
             train_samples,
             trainable_parameters,
             frozen_parameters: all - trainable_parameters,
@@ -179,8 +176,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             trainable,
             best: Best::new(metric, config.early_stopping, config.keep_best),
             group: Group::default(),
-            epoch_batches: 0,
+            epochs_done: 0,
             batches_done: 0,
+            epoch_batches: 0,
             step: 0,
             seen: Totals::default(),
             unlogged: Totals::default(),
@@ -189,6 +187,19 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             log_history: Vec::new(),
             start: Instant::now(),
         })
+    }
+
+    /// Counts the steps of the run; epochs differ if batches are cut by tokens.
+    fn plan_steps(&mut self, batches: impl Fn(usize) -> usize) {
+        let steps = |epoch| batches(epoch).div_ceil(self.config.accumulate);
+        let whole = self.config.epochs.floor();
+        let part = self.config.epochs - whole;
+        let total_steps = self.config.max_steps.unwrap_or_else(|| {
+            let last = (part * steps(whole as usize) as f64).ceil() as usize;
+            (0..whole as usize).map(steps).sum::<usize>() + last
+        });
+        self.plan.total_steps = total_steps;
+        self.plan.warmup_steps = self.config.warmup.steps(total_steps);
     }
 
     /// One forward and backward pass, and the optimizer's step if it completes a
@@ -211,7 +222,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         }
         self.batches_done += 1;
         // The last group of an epoch may have fewer batches; it steps all the same.
-        let epoch_ends = self.batches_done.is_multiple_of(self.epoch_batches);
+        let epoch_ends = self.batches_done == self.epoch_batches;
         if self.group.batches == self.config.accumulate || epoch_ends {
             self.optimizer_step()?;
         }
@@ -331,7 +342,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
     }
 
     fn epoch(&self) -> f64 {
-        self.batches_done as f64 / self.epoch_batches.max(1) as f64
+        self.epochs_done as f64 + self.batches_done as f64 / self.epoch_batches.max(1) as f64
     }
 
     fn finish(self) -> Result<TrainReport> {

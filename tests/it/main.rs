@@ -3,6 +3,7 @@
 
 mod data;
 mod encode;
+mod error;
 mod examples;
 mod fixture;
 mod metrics;

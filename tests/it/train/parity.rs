@@ -22,7 +22,7 @@ struct InOrder {
 
 impl InOrder {
     fn new(rows: Vec<Example>, sampler: Sampler) -> Self {
-        let order = sampler.batches(rows.len(), 0).concat();
+        let order = sampler.batches(&vec![0; rows.len()], 0).concat();
         let mut place = vec![0; order.len()];
         for (position, row) in order.into_iter().enumerate() {
             place[row] = position;
@@ -69,11 +69,11 @@ fn training_equals(model: &Path, reference: &str, accumulate: usize) {
             ..AdamWConfig::default()
         },
         max_grad_norm: Some(1.0),
+        group_by_length: false,
         log_every: 1,
         ..TrainConfig::default()
     };
-    let sampler = Sampler::shuffled(BATCH / accumulate, config.seed);
-    let train = InOrder::new(rows(), sampler);
+    let train = InOrder::new(rows(), config.sampler());
     let report = Trainer::new(config)
         .expect("a valid configuration")
         .run(&mut classifier, &train, None)
