@@ -37,18 +37,14 @@ fn main() -> bertfit::Result<()> {
     Ok(())
 }
 
-/// Each sentence with the one after it; they agree if their labels are the same.
+/// Two sentences each in the order of the file; they agree if their labels are the same.
 fn pairs(part: &str) -> bertfit::Result<Vec<Example>> {
     let path = format!("{}/examples/data/{part}.tsv", env!("CARGO_MANIFEST_DIR"));
     let sentences = Table::open(path).text("sentence").label("label").read()?;
-    let neighbours = sentences.iter().zip(sentences.iter().skip(1));
-    let pair = |(first, second): (&Example, &Example)| {
-        let label = if first.label == second.label {
-            "agree"
-        } else {
-            "differ"
-        };
-        Example::new(&first.text, label).with_pair(&second.text)
+    let pair = |two: &[Example]| {
+        let agree = two[0].label == two[1].label;
+        let label = if agree { "agree" } else { "differ" };
+        Example::new(&two[0].text, label).with_pair(&two[1].text)
     };
-    Ok(neighbours.map(pair).collect())
+    Ok(sentences.chunks_exact(2).map(pair).collect())
 }

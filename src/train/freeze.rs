@@ -69,6 +69,9 @@ impl Freeze {
                 .doing("freezing weights")?;
             if trained {
                 trainable.insert(name.clone(), variable.shallow_clone());
+            } else {
+                // An earlier run may have left a gradient, which is not this one's.
+                variable.shallow_clone().zero_grad();
             }
         }
         if trainable.is_empty() {
