@@ -1,10 +1,9 @@
-//! Pairs of texts: do two reviews agree? The pairs are made from the review
-//! sentences, so the labels are as good as theirs.
+//! Pairs of texts: which of two reviews is the kinder one?
 //!
 //!     cargo run --example 03_sentence_pairs
 //!
-//! About a minute on two cores. Expected: a dev accuracy well above one half (about
-//! 0.75), then `agree` and `differ`.
+//! About a minute on two cores. Expected: a dev accuracy of about 0.9, then `first` and
+//! `second`.
 
 use bertfit::{BertClassifier, Example, FineTuner, ProgressBar, Table, TrainConfig, Trainer};
 
@@ -12,39 +11,32 @@ fn main() -> bertfit::Result<()> {
     let models = std::env::var("BERTFIT_MODELS").unwrap_or("target/models".to_owned());
     let (train, dev) = (pairs("train")?, pairs("dev")?);
     let mut classifier = BertClassifier::builder(format!("{models}/all-MiniLM-L6-v2"))
-        .labels(["differ", "agree"])
+        .labels(["first", "second"])
         .max_length(64)
         .build()?;
-    let config = TrainConfig {
-        learning_rate: 1e-4,
-        ..TrainConfig::default()
-    };
-    Trainer::new(config)?
-        .callback(ProgressBar::new())
-        .run(&mut classifier, &train, Some(&dev))?;
-    println!(
-        "dev accuracy {:.3}",
-        classifier.evaluate(&dev)?.metrics["accuracy"]
-    );
+    let mut config = TrainConfig::default();
+    (config.epochs, config.learning_rate) = (2.0, 1e-4);
+    let mut trainer = Trainer::new(config)?.callback(ProgressBar::new());
+    trainer.run(&mut classifier, &train, Some(&dev))?;
+    let dev = classifier.evaluate(&dev)?;
+    println!("dev accuracy {:.3}", dev.metrics["accuracy"]);
 
-    let pairs = [
-        ("The food was excellent.", "Great service, we will be back."),
-        ("The food was excellent.", "The battery died after a day."),
-    ];
-    for (label, score) in classifier.predict(&pairs)?.iter() {
+    let (kind, unkind) = ("The food was excellent.", "The battery died after a day.");
+    let predictions = classifier.predict(&[(kind, unkind), (unkind, kind)])?;
+    for (label, score) in predictions.iter() {
         println!("{label:6} {score:.3}");
     }
     Ok(())
 }
 
-/// Two sentences each in the order of the file; they agree if their labels are the same.
+/// Each positive sentence with a negative one, which comes first in every other pair.
 fn pairs(part: &str) -> bertfit::Result<Vec<Example>> {
     let path = format!("{}/examples/data/{part}.tsv", env!("CARGO_MANIFEST_DIR"));
     let sentences = Table::open(path).text("sentence").label("label").read()?;
-    let pair = |two: &[Example]| {
-        let agree = two[0].label == two[1].label;
-        let label = if agree { "agree" } else { "differ" };
-        Example::new(&two[0].text, label).with_pair(&two[1].text)
+    let (kind, unkind): (Vec<_>, Vec<_>) = sentences.into_iter().partition(|s| s.label == "1");
+    let pair = |(row, (kind, unkind)): (usize, (Example, Example))| match row % 2 {
+        0 => Example::new(kind.text, "first").with_pair(unkind.text),
+        _ => Example::new(unkind.text, "second").with_pair(kind.text),
     };
-    Ok(sentences.chunks_exact(2).map(pair).collect())
+    Ok(kind.into_iter().zip(unkind).enumerate().map(pair).collect())
 }

@@ -52,9 +52,9 @@ struct Args {
     /// The tables have no header; columns are indexes
     #[arg(long)]
     no_header: bool,
-    /// Most tokens of a row
-    #[arg(long, default_value_t = 128)]
-    max_length: usize,
+    /// Most tokens of a row; default 128, or the model's positions if it has fewer
+    #[arg(long)]
+    max_length: Option<usize>,
     /// Passes over the training table
     #[arg(long, default_value_t = 3.0)]
     epochs: f64,
@@ -273,10 +273,12 @@ fn run(args: &Args) -> Result<String> {
 
 /// Fits an encoder, or goes on with a classifier that knows the table's labels.
 fn new_classifier(args: &Args, train: &[Example]) -> Result<BertClassifier> {
-    let builder = BertClassifier::builder(&args.model)
+    let mut builder = BertClassifier::builder(&args.model)
         .device(args.device)
-        .max_length(args.max_length)
         .seed(args.seed);
+    if let Some(max_length) = args.max_length {
+        builder = builder.max_length(max_length);
+    }
     let config = BertConfig::from_dir(&args.model)?;
     let is_classifier = config
         .architectures

@@ -70,7 +70,13 @@ fn the_course_fits_saves_and_predicts() {
 #[test]
 fn the_course_compares_pairs() {
     let output = stdout("03_sentence_pairs", &[]);
-    assert!(number(&output, "dev accuracy") > 0.65, "{output}");
+    assert!(number(&output, "dev accuracy") > 0.8, "{output}");
+    let labels: Vec<_> = output
+        .lines()
+        .skip(1)
+        .map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(labels, [Some("first"), Some("second")], "{output}");
 }
 
 #[test]
