@@ -92,9 +92,9 @@ impl Wheel {
     }
 }
 
-/// Fetches a URL to a file, if curl is there and the server can be reached.
-pub fn from_web(url: &str, path: &Path) -> Result<()> {
-    let reachable = Command::new("curl")
+/// Whether curl is there and a server has the file.
+pub fn reachable(url: &str) -> bool {
+    let asked = Command::new("curl")
         .args([
             "--silent",
             "--fail",
@@ -107,9 +107,11 @@ pub fn from_web(url: &str, path: &Path) -> Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    if !reachable.is_ok_and(|status| status.success()) {
-        return Err(format!("{url} cannot be reached"));
-    }
+    asked.is_ok_and(|status| status.success())
+}
+
+/// Fetches a URL to a file.
+pub fn from_web(url: &str, path: &Path) -> Result<()> {
     println!("fetching {url}");
     let mut curl = Command::new("curl");
     curl.args([
@@ -162,7 +164,7 @@ pub fn unpack(
         fs::create_dir_all(parent)
             .and_then(|()| File::create(&path))
             .and_then(|mut file| io::copy(&mut entry, &mut file))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            .map_err(|error| format!("{} to {}: {error}", archive.display(), path.display()))?;
         unpacked += 1;
     }
     Ok(unpacked)
@@ -178,52 +180,14 @@ pub fn remove(path: &Path) -> Result<()> {
     removed.map_err(|error| format!("cannot remove {}: {error}", path.display()))
 }
 
-/// Writes down what a folder holds, so that a later run can tell whether it is whole.
-pub fn stamp(folder: &Path, files: &[&str]) -> Result<()> {
-    let text = contents(folder, files).ok_or(format!("{} is not whole", folder.display()))?;
-    let path = folder.join(STAMP);
-    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
-/// Whether a folder still holds what its stamp says.
-pub fn is_whole(folder: &Path, files: &[&str]) -> bool {
-    let stamped = fs::read_to_string(folder.join(STAMP)).ok();
-    stamped.is_some() && stamped == contents(folder, files)
-}
-
-const STAMP: &str = "bertfit-setup.txt";
-
-fn contents(folder: &Path, files: &[&str]) -> Option<String> {
-    let line = |file: &&str| {
-        let size = fs::metadata(folder.join(file)).ok()?.len();
-        Some(format!("{size} {file}\n"))
-    };
-    files.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
-    use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
 
     use super::*;
-
-    #[test]
-    fn a_changed_size_or_a_missing_file_is_not_whole() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let folder = dir.path();
-        fs::write(folder.join("a"), "1234").expect("a file");
-        assert!(!is_whole(folder, &["a"]), "there is no stamp yet");
-        stamp(folder, &["a"]).expect("a stamp");
-        assert!(is_whole(folder, &["a"]));
-        fs::write(folder.join("a"), "123").expect("a file");
-        assert!(!is_whole(folder, &["a"]));
-        remove(&folder.join("a")).expect("a removed file");
-        assert!(!is_whole(folder, &["a"]));
-        assert!(stamp(folder, &["a"]).is_err());
-    }
 
     #[test]
     fn a_wheel_of_another_size_or_sum_is_found() {
@@ -265,5 +229,22 @@ mod tests {
         bytes.truncate(bytes.len() / 2);
         fs::write(&archive, &bytes).expect("half an archive");
         assert!(unpack(&archive, &out, place).is_err());
+    }
+
+    #[test]
+    fn an_archive_with_one_other_byte_is_found() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let archive = dir.path().join("x.whl");
+        let mut zip = ZipWriter::new(File::create(&archive).expect("a file"));
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        zip.start_file("a", stored).expect("an entry");
+        zip.write_all(&[7; 1000]).expect("content");
+        zip.finish().expect("an archive");
+        let place = |name: &str| Some(PathBuf::from(name));
+        assert_eq!(unpack(&archive, &dir.path().join("out"), place), Ok(1));
+        let mut bytes = fs::read(&archive).expect("the archive");
+        bytes[500] = 8;
+        fs::write(&archive, &bytes).expect("a damaged archive");
+        assert!(unpack(&archive, &dir.path().join("out"), place).is_err());
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::environment::Workspace;
-use crate::fetch::{Wheel, from_web, is_whole, remove, stamp, unpack};
+use crate::fetch::{Wheel, from_web, reachable, remove, unpack};
+use crate::stamp;
 
 /// The C++ ABI before C++11, as the Python package has; `.cargo/config.toml` says so
 /// too.
@@ -64,12 +65,12 @@ pub fn set_up(workspace: &mut Workspace) -> Result<()> {
     let ours = workspace.target().join("libtorch");
     // Cargo's own configuration sets the variable to our path.
     let given = std::env::var_os("LIBTORCH")
-        .map(PathBuf::from)
+        .and_then(|path| std::path::absolute(path).ok())
         .filter(|path| *path != ours);
     if let Some(path) = given {
         return use_given(workspace, &path);
     }
-    if is_whole(&ours, &KEY_FILES) {
+    if stamp::is_whole(&ours, &KEY_FILES) {
         return Ok(());
     }
     if ours.exists() {
@@ -87,12 +88,18 @@ pub fn set_up(workspace: &mut Workspace) -> Result<()> {
     remove(&draft)?;
     let downloads = workspace.target().join("downloads");
     fs::create_dir_all(&downloads).map_err(|error| format!("{}: {error}", downloads.display()))?;
-    if let Err(problem) = from_archive(&downloads, &draft) {
-        println!("{problem}; taking libtorch out of the Python package");
-        remove(&draft)?;
-        from_wheels(workspace, &draft)?;
-    }
-    stamp(&draft, &KEY_FILES)?;
+    let made_of = match from_archive(&downloads, &draft) {
+        Ok(()) => ARCHIVE.to_owned(),
+        Err(problem) => {
+            println!("{problem}; taking libtorch out of the Python package");
+            remove(&draft)?;
+            from_wheels(workspace, &draft)?;
+            [TORCH, CUDART, CUPTI]
+                .map(|wheel| wheel.requirement)
+                .join(", ")
+        }
+    };
+    stamp::write(&draft, &made_of, &KEY_FILES)?;
     remove(&ours)?;
     fs::rename(&draft, &ours).map_err(|error| format!("{}: {error}", ours.display()))?;
     // Unpacked, the downloads have served.
@@ -101,9 +108,17 @@ pub fn set_up(workspace: &mut Workspace) -> Result<()> {
     Ok(())
 }
 
+/// `path` is absolute, as build scripts need it, which run in folders of their own.
 fn use_given(workspace: &mut Workspace, path: &Path) -> Result<()> {
-    let library = path.join("lib").join("libc10.so");
+    if !path.is_dir() {
+        return Err(format!("LIBTORCH is not a folder: {}", path.display()));
+    }
     println!("libtorch: {} (LIBTORCH is set)", path.display());
+    workspace.set("LIBTORCH", path.to_string_lossy().into_owned());
+    // torch-sys takes the libraries from there where it is set.
+    let libraries = std::env::var_os("LIBTORCH_LIB").map_or(path.to_owned(), PathBuf::from);
+    let library = libraries.join("lib").join("libc10.so");
+    // Only Linux has two ABIs, and there this file.
     let Ok(bytes) = fs::read(&library) else {
         return Ok(());
     };
@@ -129,16 +144,28 @@ fn abi(library: &[u8]) -> &'static str {
 /// The archive's publisher names no sum; unpacking checks every file by the archive's
 /// own, and the version must be the right one.
 fn from_archive(downloads: &Path, folder: &Path) -> Result<()> {
-    let archive = downloads.join("libtorch.zip");
-    from_web(ARCHIVE, &archive)?;
-    unpack(&archive, folder, |name| {
-        name.strip_prefix("libtorch/").map(PathBuf::from)
-    })?;
+    if !reachable(ARCHIVE) {
+        return Err(format!("{ARCHIVE} cannot be reached"));
+    }
+    if let Err(problem) = fetch_archive(downloads, folder) {
+        eprintln!("{problem}; fetching it again");
+        remove(folder)?;
+        fetch_archive(downloads, folder)?;
+    }
     let version = fs::read_to_string(folder.join("build-version")).unwrap_or_default();
     match version.trim() {
         "2.4.0+cpu" => Ok(()),
         other => Err(format!("{ARCHIVE} holds version `{other}`")),
     }
+}
+
+fn fetch_archive(downloads: &Path, folder: &Path) -> Result<()> {
+    let archive = downloads.join("libtorch.zip");
+    let place = |name: &str| name.strip_prefix("libtorch/").map(PathBuf::from);
+    let unpacked = from_web(ARCHIVE, &archive).and_then(|()| unpack(&archive, folder, place));
+    // The wheel that may be needed next is large too.
+    remove(&archive)?;
+    unpacked.map(|_| ())
 }
 
 fn from_wheels(workspace: &Workspace, folder: &Path) -> Result<()> {
@@ -175,6 +202,11 @@ mod tests {
     #[test]
     fn the_abi_shows_in_the_names_of_symbols() {
         assert_eq!(abi(b"_ZN3c105ErrorC2ENS_14SourceLocationESs"), "0");
+        // libc10.so of the old ABI has these too, from the compiler's own library.
+        assert_eq!(
+            abi(b"_ZNSt7__cxx1112basic_stringIcE_ZN3c105ErrorC2ESs"),
+            "0"
+        );
         assert_eq!(
             abi(b"_ZN3c105ErrorC2ENS_14SourceLocationENSt7__cxx1112basic_stringIcE"),
             "1"

