@@ -72,6 +72,10 @@ fn headers_of_python() -> (Vec<PathBuf>, String) {
     };
     let output = Command::new(python).args(["-c", ASK_PYTHON]).output();
     let output = output.unwrap_or_else(|error| panic!("cannot run {python}: {error}"));
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        panic!("{python} has no PyTorch, which LIBTORCH_USE_PYTORCH asks for: {errors}");
+    }
     let (mut includes, mut abi) = (Vec::new(), "1".to_owned());
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         match line.split_once(' ') {

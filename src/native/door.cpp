@@ -22,10 +22,11 @@ namespace {
 // The same order as `Tag` in mod.rs.
 enum Tag : int32_t { TensorList, Double, Bool };
 
+char no_memory[] = "no memory is left for an error message";
+
 char* copy_of(const char* message) {
     char* copy = static_cast<char*>(std::malloc(std::strlen(message) + 1));
-    if (copy != nullptr) std::strcpy(copy, message);
-    return copy;
+    return copy == nullptr ? no_memory : std::strcpy(copy, message);
 }
 
 template <typename F>
@@ -89,9 +90,13 @@ DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments
             } else if (result.isTensorList()) {
                 for (const at::Tensor& tensor : result.toTensorVector())
                     take(context, new at::Tensor(tensor));
+            } else {
+                TORCH_CHECK(result.isNone(), "a result is neither a tensor nor a list of tensors");
             }
         }
     });
 }
 
-DOOR void bertfit_free(char* message) { std::free(message); }
+DOOR void bertfit_free(char* message) {
+    if (message != no_memory) std::free(message);
+}

@@ -170,22 +170,16 @@ impl TrainConfig {
             let fits = threshold.is_finite() && threshold >= 0.0;
             ensure(fits, "early_stopping.threshold", "at least 0", threshold)?;
         }
-        let AdamWConfig {
-            betas: (first, second),
-            eps,
-            weight_decay,
-        } = self.optimizer;
-        for beta in [first, second] {
-            let fits = (0.0..1.0).contains(&beta);
-            ensure(fits, "optimizer.betas", "at least 0 and below 1", beta)?;
-        }
-        ensure(positive(eps), "optimizer.eps", "above 0", eps)?;
-        let fits = weight_decay.is_finite() && weight_decay >= 0.0;
-        ensure(fits, "optimizer.weight_decay", "at least 0", weight_decay)
+        self.optimizer.validate()
     }
 }
 
-fn ensure(fits: bool, field: &'static str, rule: &str, got: impl ToString) -> Result<()> {
+pub(super) fn ensure(
+    fits: bool,
+    field: &'static str,
+    rule: &str,
+    got: impl ToString,
+) -> Result<()> {
     match fits {
         true => Ok(()),
         false => Err(Error::Config {

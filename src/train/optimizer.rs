@@ -9,6 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
 use crate::native::{Arg, Op};
+use crate::train::config::ensure;
 
 /// The numbers of AdamW, but for the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,24 @@ pub struct AdamWConfig {
     /// Share of a weight that is taken away in each step, times the learning rate;
     /// default 0.01. Matrices decay, biases and norms do not.
     pub weight_decay: f64,
+}
+
+impl AdamWConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        for beta in [self.betas.0, self.betas.1] {
+            let fits = (0.0..1.0).contains(&beta);
+            ensure(fits, "optimizer.betas", "at least 0 and below 1", beta)?;
+        }
+        let fits = self.eps.is_finite() && self.eps > 0.0;
+        ensure(fits, "optimizer.eps", "above 0", self.eps)?;
+        let decay = self.weight_decay;
+        let fits = decay.is_finite() && decay >= 0.0;
+        ensure(fits, "optimizer.weight_decay", "at least 0", decay)
+    }
 }
 
 impl Default for AdamWConfig {
@@ -72,8 +91,10 @@ impl AdamW {
     /// An optimizer for `weights`, by name, all on one device.
     ///
     /// # Errors
-    /// When a weight is not float32, or the weights are on several devices.
+    /// When a number is out of its range, a weight is not float32, or the weights are
+    /// on several devices.
     pub fn new(weights: BTreeMap<String, Tensor>, config: AdamWConfig) -> Result<Self> {
+        config.validate()?;
         let device = weights.values().next().map_or(Device::Cpu, Tensor::device);
         let mut slots = Vec::with_capacity(weights.len());
         for (name, weight) in weights {
@@ -122,7 +143,8 @@ impl AdamW {
             let norms = found(&NORMS, "aten::_foreach_norm", "Scalar")?;
             let norms = norms.call(&[Arg::Tensors(&gradients), Arg::Double(2.0)])?;
             let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? * scale;
-            let clipped = max_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+            // Not `min`, which would turn a NaN into 1.
+            let clipped = max_norm.map_or(1.0, |most| (most / (norm + 1e-6)).clamp(0.0, 1.0));
             let factor = scale * clipped;
             if factor != 1.0 {
                 let multiply = found(&MULTIPLY, "aten::_foreach_mul_", "Scalar")?;
@@ -207,8 +229,8 @@ impl AdamW {
         };
         for (name, tensor) in &own {
             let other = state.get(name).ok_or_else(|| problem(name, "none of"))?;
-            if other.size() != tensor.size() {
-                return Err(problem(name, "another shape of"));
+            if other.size() != tensor.size() || other.kind() != tensor.kind() {
+                return Err(problem(name, "another shape or kind of"));
             }
         }
         if let Some(name) = state.keys().find(|name| !own.contains_key(*name)) {

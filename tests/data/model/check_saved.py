@@ -29,10 +29,11 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 assert not warnings, warnings
 assert not any(info.values()), info
 assert model.config.problem_type == "single_label_classification"
+max_length = min(128, model.config.max_position_embeddings)
 largest = 0.0
 for row in rows:
     pair = [row["pair"]] if row["pair"] is not None else []
-    inputs = tokenizer(row["text"], *pair, return_tensors="pt", truncation=True, max_length=128)
+    inputs = tokenizer(row["text"], *pair, return_tensors="pt", truncation=True, max_length=max_length)
     with torch.no_grad():
         logits = model(**inputs).logits[0]
     largest = max(largest, float((logits - torch.tensor(row["logits"])).abs().max()))

@@ -143,7 +143,7 @@ fn another_state_is_refused_and_changes_nothing() {
     );
     assert_eq!(
         message(&|state| drop(state.insert("vector.exp_avg".into(), Tensor::from(1.0)))),
-        format!("{must} another shape of `vector.exp_avg`")
+        format!("{must} another shape or kind of `vector.exp_avg`")
     );
     assert_eq!(
         message(&|state| drop(state.insert("other.exp_avg".into(), Tensor::from(1.0)))),
@@ -164,6 +164,27 @@ fn a_weight_without_a_gradient_stays_with_its_moments() {
     let state = setting.optimizer.state();
     assert_eq!(state["vector.step"].double_value(&[]), 0.0);
     assert_eq!(state["matrix.step"].double_value(&[]), 1.0);
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_gives_a_norm_that_is_not() {
+    let mut setting = setting();
+    (&setting.weights["matrix"] * f64::NAN)
+        .sum(Kind::Float)
+        .backward();
+    let norm = setting.optimizer.clip_gradients(1.0, Some(1.0));
+    assert!(norm.expect("a norm").is_nan());
+}
+
+#[test]
+fn numbers_out_of_range_are_named() {
+    let config = AdamWConfig {
+        betas: (0.9, 1.0),
+        ..AdamWConfig::default()
+    };
+    let error = AdamW::new(BTreeMap::new(), config).expect_err("no decay");
+    let expected = "`optimizer.betas` must be at least 0 and below 1, got 1";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
