@@ -1,6 +1,6 @@
 //! Fits a BERT on 2,403 review sentences and tells praise from complaint.
 //! `cargo xtask demo`, or after `cargo xtask setup`: `cargo run --example 01_classify`.
-//! Two minutes on two cores. Expected: a test accuracy of about 0.91, then
+//! A minute or two on two cores. Expected: a test accuracy of about 0.91, then
 //! `positive`, `negative`, and a close call. An argument is another seed.
 
 use bertfit::{BertClassifier, FineTuner, ProgressBar, Table, TrainConfig, Trainer};

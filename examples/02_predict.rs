@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example 02_predict
 //!
-//! Expected: `positive`, `negative`, and `negative` or a close call.
+//! Expected: `positive`, `negative`, and a close call that differs from seed to seed.
 
 use bertfit::BertClassifier;
 
