@@ -193,6 +193,20 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The same error, with its place in a batch turned into the row of the data set
+    /// that stands there.
+    pub(crate) fn of_rows(self, rows: &[usize]) -> Self {
+        match self {
+            Self::Row { row, problem } => Self::Row {
+                row: rows.get(row).copied().unwrap_or(row),
+                problem,
+            },
+            other => other,
+        }
+    }
+}
+
 /// What can be wrong with one row of data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -28,13 +28,9 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     by_row.resize_with(texts.len(), || None);
     for rows in Sampler::longest_first(batch_size).batches(&lengths, 0) {
         let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
-        let inputs = encoder.inputs(&batch).map_err(|error| match error {
-            Error::Row { row, problem } => Error::Row {
-                row: rows[row],
-                problem,
-            },
-            other => other,
-        })?;
+        let inputs = encoder
+            .inputs(&batch)
+            .map_err(|error| error.of_rows(&rows))?;
         let logits = tch::no_grad(|| {
             model
                 .logits(&inputs.to_device(model.backbone().device())?, false)?

@@ -30,10 +30,9 @@ pub trait Collator: Sync {
     /// # Errors
     /// As [`collate`](Self::collate).
     fn lengths(&self, rows: &[Self::Item]) -> Result<Vec<usize>> {
-        let length = |(row, item)| match self.collate(std::slice::from_ref(item)) {
-            Ok(batch) => Ok(batch.tokens),
-            Err(Error::Row { problem, .. }) => Err(Error::Row { row, problem }),
-            Err(other) => Err(other),
+        let length = |(row, item)| {
+            let batch = self.collate(std::slice::from_ref(item));
+            Ok(batch.map_err(|error| error.of_rows(&[row]))?.tokens)
         };
         rows.iter().enumerate().map(length).collect()
     }

@@ -95,11 +95,7 @@ fn make<C: Collator>(
         .iter()
         .map(|&row| dataset.get(row))
         .collect::<Result<Vec<_>>>()?;
-    collator.collate(&items).map_err(|error| match error {
-        Error::Row { row, problem } => Error::Row {
-            row: rows.get(row).copied().unwrap_or(row),
-            problem,
-        },
-        other => other,
-    })
+    collator
+        .collate(&items)
+        .map_err(|error| error.of_rows(rows))
 }

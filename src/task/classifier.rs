@@ -14,6 +14,7 @@ use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::{ConfusionMatrix, Metric};
 use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
+use crate::task::predictions::Predictions;
 
 /// Key of `config.json` under which the settings that only bertfit knows stand.
 const SETTINGS_KEY: &str = "bertfit";
@@ -284,10 +285,7 @@ impl BertClassifier {
                 .f_copy_data(cells, cells.len())
                 .doing("reading probabilities")?;
         }
-        Ok(Predictions {
-            probabilities,
-            labels: self.labels.clone(),
-        })
+        Ok(Predictions::new(probabilities, self.labels.clone()))
     }
 }
 
@@ -358,55 +356,5 @@ impl Metric<Tensor> for ClassMetric {
 
     fn compute(&self) -> BTreeMap<String, f64> {
         self.0.to_metrics()
-    }
-}
-
-/// The answers of a classifier, one row for each text, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Predictions {
-    /// The probability of each class, `[N, C]`.
-    pub probabilities: Array2<f32>,
-    labels: Labels,
-}
-
-impl Predictions {
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.probabilities.nrows()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The classes, in the order of the columns.
-    pub fn classes(&self) -> &Labels {
-        &self.labels
-    }
-
-    /// The most probable class of a row and its probability; of equals, the first.
-    ///
-    /// # Panics
-    /// When there is no such row.
-    pub fn best(&self, row: usize) -> (&str, f32) {
-        let scores = self.probabilities.row(row);
-        let mut best = 0;
-        for (class, &score) in scores.iter().enumerate() {
-            if score > scores[best] {
-                best = class;
-            }
-        }
-        (&self.labels.names()[best], scores[best])
-    }
-
-    /// [`best`](Self::best) of each row, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
-        (0..self.len()).map(|row| self.best(row))
-    }
-
-    /// The most probable class of each row, in order.
-    pub fn labels(&self) -> Vec<&str> {
-        self.iter().map(|(label, _)| label).collect()
     }
 }

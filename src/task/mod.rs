@@ -2,5 +2,7 @@
 //! task.
 
 mod classifier;
+mod predictions;
 
-pub use classifier::{BertClassifier, BertClassifierBuilder, Predictions};
+pub use classifier::{BertClassifier, BertClassifierBuilder};
+pub use predictions::Predictions;

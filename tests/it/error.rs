@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use bertfit::tch::{Device, Kind, Tensor};
-use bertfit::{BertClassifier, Error, GradientProblem, Labels, Linear, RowProblem};
+use bertfit::{BertClassifier, Error, GradientProblem, Linear, RowProblem};
 
 use crate::fixture::{tiny, with_config};
 
@@ -24,13 +24,6 @@ fn libtorchs_own_words_are_the_source_of_its_errors() {
         source.contains("mat1 and mat2 shapes cannot be multiplied"),
         "{source}"
     );
-}
-
-#[test]
-fn an_unknown_label_names_the_known_ones_in_order() {
-    let labels = Labels::new(["b", "a"]).expect("labels");
-    let error = labels.id("c").expect_err("unknown");
-    assert_eq!(error.to_string(), "label `c` is not one of b, a");
 }
 
 #[test]
