@@ -49,10 +49,15 @@ impl Workspace {
         command.args(arguments).current_dir(folder);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(more.iter().copied());
-        // What cargo tells this program about itself is not meant for its children.
-        command
-            .env_remove("CARGO_MANIFEST_DIR")
-            .env_remove("CARGO_PKG_VERSION");
+        // What cargo tells this program about itself is not meant for its children:
+        // build scripts that read it would run again, and libtorch's bindings with them.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            let about_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+            if about_package.iter().any(|start| name.starts_with(start)) {
+                command.env_remove(&*name);
+            }
+        }
         run(&mut command)
     }
 }
