@@ -209,13 +209,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let mut message = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                message += &format!(": {error}");
-                cause = error.source();
-            }
-            eprintln!("error: {}", message.replace('\n', " "));
+            eprintln!("error: {}", error.chain());
             ExitCode::FAILURE
         }
     }

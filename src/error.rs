@@ -149,6 +149,15 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A checkpoint belongs to a run with other settings, data or model.
+    #[error("{} is of another run: {}", path.display(), differences.join("; "))]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs, as `name: old, now new`.
+        differences: Vec<String>,
+    },
+
     /// The loss or the gradient is no longer a finite number.
     #[error(
         "{what} is {value} at step {step} (learning rate {learning_rate:e}, rows {})",
@@ -194,6 +203,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and its causes in one line, for a log or a terminal.
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line += &format!(": {error}");
+            cause = error.source();
+        }
+        line.replace('\n', " ")
+    }
+
     /// The same error, with its place in a batch turned into the row of the data set
     /// that stands there.
     pub(crate) fn of_rows(self, rows: &[usize]) -> Self {

@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-mod checkpoint;
+pub mod checkpoint;
 mod data;
 mod encode;
 mod error;
 mod fine_tuner;
+mod json;
 mod metrics;
 mod model;
 mod native;
@@ -14,6 +15,7 @@ mod task;
 mod tiny;
 mod train;
 
+pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
     Column, Dataset, DevSize, Example, Format, Labels, Subset, Table, Text, stratified_split,
     train_dev_split,

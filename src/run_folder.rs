@@ -8,9 +8,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json as object};
 
 use crate::error::{Error, PathContext, Result};
+use crate::json;
 use crate::train::TrainReport;
 
 const RESULTS: &str = "all_results.json";
@@ -63,7 +64,7 @@ impl RunFolder {
             .iter()
             .map(|(name, &value)| (name.clone(), number(name, value)))
             .collect();
-        self.write_json(RESULTS, &results)?;
+        json::write(&self.path.join(RESULTS), &results)?;
         Ok(Value::Object(results).to_string())
     }
 
@@ -72,7 +73,7 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_trainer_state(&self, report: &TrainReport) -> Result<()> {
-        let state = json!({
+        let state = object!({
             "global_step": report.global_step,
             "max_steps": report.plan.total_steps,
             "epoch": report.epoch,
@@ -80,7 +81,7 @@ impl RunFolder {
             "best_global_step": report.best_step,
             "log_history": report.log_history,
         });
-        self.write_json(STATE, &state)
+        json::write(&self.path.join(STATE), &state)
     }
 
     /// Writes `predictions.jsonl`, one object on each line, in order.
@@ -101,14 +102,5 @@ impl RunFolder {
             writeln!(file, "{line}").writing(&path)?;
         }
         file.flush().writing(&path)
-    }
-
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let path = self.path.join(name);
-        let json = serde_json::to_string_pretty(value).map_err(|source| Error::Json {
-            path: path.clone(),
-            source,
-        })?;
-        std::fs::write(&path, json + "\n").writing(&path)
     }
 }

@@ -2,6 +2,8 @@
 //! that all text tasks share (tokenize, truncate, pad, check), in training and in
 //! prediction; `ClassCollator` adds class ids.
 
+use std::fmt::Debug;
+
 use tch::Tensor;
 
 use super::batch::{Batch, Inputs, Limits, Padding, Target, pad};
@@ -11,8 +13,9 @@ use crate::error::{Error, Result, RowProblem, TorchContext};
 
 /// Turns examples into one batch of CPU tensors.
 pub trait Collator: Sync {
-    /// One example of the data set.
-    type Item: Send;
+    /// One example of the data set. A run is resumed only on rows that print the
+    /// same by `Debug` as before.
+    type Item: Send + Debug;
     /// What the logits of a batch are compared with.
     type Target: Target;
 

@@ -12,7 +12,8 @@ use super::encoder::BertEncoder;
 use super::weights::{self, LoadReport, LoadRules};
 use crate::checkpoint::NewFolder;
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
-use crate::error::{Error, PathContext, Result};
+use crate::error::{Error, Result};
+use crate::json;
 
 /// The prefix of the encoder's names in the checkpoints of every task.
 const ENCODER_PREFIX: &str = "bert";
@@ -123,21 +124,36 @@ impl Backbone {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, dir: &Path, describe: impl FnOnce(&mut BertConfig)) -> Result<()> {
+        let folder = NewFolder::create(dir)?;
+        self.files(describe).write(folder.path())?;
+        folder.commit()
+    }
+
+    /// What [`save`](Self::save) writes; the tensors share memory with the model's.
+    pub(crate) fn files(&self, describe: impl FnOnce(&mut BertConfig)) -> ModelFiles {
         let mut config = self.config.clone();
         describe(&mut config);
-        let folder = NewFolder::create(dir)?;
-        let path = folder.path().join("config.json");
-        let json = serde_json::to_string_pretty(&config).map_err(|source| Error::Json {
-            path: path.clone(),
-            source,
-        })?;
-        std::fs::write(&path, json + "\n").writing(&path)?;
-        weights::save(
-            &folder.path().join(weights::WEIGHTS_FILE),
-            &self.named_variables(),
-        )?;
-        self.tokenizer.save(folder.path())?;
-        folder.commit()
+        ModelFiles {
+            config,
+            weights: self.named_variables(),
+            tokenizer: self.tokenizer.clone(),
+        }
+    }
+}
+
+/// The content of a model folder.
+pub(crate) struct ModelFiles {
+    pub(crate) config: BertConfig,
+    pub(crate) weights: BTreeMap<String, Tensor>,
+    pub(crate) tokenizer: Tokenizer,
+}
+
+impl ModelFiles {
+    /// Writes the files into an existing folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        json::write(&folder.join("config.json"), &self.config)?;
+        weights::save(&folder.join(weights::WEIGHTS_FILE), &self.weights)?;
+        self.tokenizer.save(folder)
     }
 }
 

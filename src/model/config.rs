@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::encode::Limits;
-use crate::error::{Error, PathContext, Result, TorchContext};
+use crate::error::{Error, Result, TorchContext};
+use crate::json;
 
 /// The shape of a BERT model, field for field as Hugging Face's `BertConfig`.
 ///
@@ -110,11 +111,7 @@ impl BertConfig {
     /// that no BERT can be.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
         let path = dir.as_ref().join("config.json");
-        let text = std::fs::read_to_string(&path).reading(&path)?;
-        let config: Self = serde_json::from_str(&text).map_err(|source| Error::Json {
-            path: path.clone(),
-            source,
-        })?;
+        let config: Self = json::read(&path)?;
         config.check(&path)?;
         Ok(config)
     }

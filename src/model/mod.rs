@@ -4,10 +4,10 @@ mod backbone;
 mod config;
 mod encoder;
 mod linear;
-mod weights;
+pub(crate) mod weights;
 
-pub(crate) use backbone::HeadWeights;
 pub use backbone::{Backbone, BackboneBuilder};
+pub(crate) use backbone::{HeadWeights, ModelFiles};
 pub use config::{Activation, BertConfig};
 pub use encoder::BertEncoder;
 pub use linear::Linear;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, PathContext, Result, TorchContext};
 
@@ -48,13 +48,7 @@ pub(crate) fn load(
         });
     }
     let bytes = std::fs::read(&path).reading(&path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|source| {
-        let problem = format!("not a whole safetensors file: {source}");
-        Error::File {
-            path: path.clone(),
-            problem,
-        }
-    })?;
+    let file = parse(&bytes, &path)?;
 
     let mut by_name = HashMap::new();
     for name in file.names() {
@@ -95,6 +89,15 @@ pub(crate) fn load(
     Ok(report)
 }
 
+/// Copies the weights of `dir` into `variables`; each must be there.
+pub(crate) fn load_all(dir: &Path, variables: &BTreeMap<String, Tensor>) -> Result<()> {
+    let rules = LoadRules {
+        may_be_fresh: &|_| false,
+        keep_fresh: &|_| false,
+    };
+    load(dir, variables, &rules).map(|_| ())
+}
+
 /// The name that a tensor of any BERT checkpoint has in ours: with the `bert.`
 /// prefix, and with the layer norms' later names.
 fn current_name(name: &str) -> String {
@@ -109,6 +112,27 @@ fn current_name(name: &str) -> String {
         .iter()
         .any(|part| name.starts_with(part));
     if bare { format!("bert.{name}") } else { name }
+}
+
+fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|source| Error::File {
+        path: path.to_owned(),
+        problem: format!("not a whole safetensors file: {source}"),
+    })
+}
+
+/// All tensors of a file that [`save`] has written, on the CPU.
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let bytes = std::fs::read(path).reading(path)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in parse(&bytes, path)?.tensors() {
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        let tensor =
+            Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu)).doing("reading tensors")?;
+        copy(&view, &tensor, &name, path)?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
 }
 
 fn copy(view: &TensorView, variable: &Tensor, name: &str, path: &Path) -> Result<()> {
@@ -168,11 +192,12 @@ fn not_saved(path: &Path, source: &safetensors::SafeTensorError) -> Error {
     }
 }
 
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+/// The numbers of a tensor as float32, in the machine's byte order.
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
     let copied = tch::no_grad(|| {
         let tensor = tensor
             .f_to_kind(Kind::Float)?
-            .f_to_device(tch::Device::Cpu)?
+            .f_to_device(Device::Cpu)?
             .f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;

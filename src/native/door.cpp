@@ -1,6 +1,8 @@
-// The door to libtorch: any operator by the name of its schema. No exception leaves
+// The door to libtorch: any operator by the name of its schema, and generator states. No exception leaves
 // this file: each function returns nullptr, or a message that the caller frees.
 
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
@@ -9,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <utility>
 
 #if defined(_MSC_VER)
@@ -41,6 +44,12 @@ char* guarded(F f) noexcept {
     } catch (...) {
         return copy_of("an exception of an unknown kind");
     }
+}
+
+at::Generator generator_of(int gpu) {
+    const c10::Device device = gpu < 0 ? c10::Device(c10::kCPU)
+                                       : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu));
+    return at::globalContext().defaultGenerator(device);
 }
 
 }  // namespace
@@ -94,6 +103,24 @@ DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments
                 TORCH_CHECK(result.isNone(), "a result is neither a tensor nor a list of tensors");
             }
         }
+    });
+}
+
+// The state of a device's default generator, uint8 on the CPU; a negative index is the
+// CPU, any other a GPU.
+DOOR char* bertfit_generator_state(int gpu, void (*take)(void*, at::Tensor*), void* context) {
+    return guarded([&] {
+        at::Generator generator = generator_of(gpu);
+        const std::lock_guard<std::mutex> lock(generator.mutex());
+        take(context, new at::Tensor(generator.get_state()));
+    });
+}
+
+DOOR char* bertfit_set_generator_state(int gpu, const at::Tensor* state) {
+    return guarded([&] {
+        at::Generator generator = generator_of(gpu);
+        const std::lock_guard<std::mutex> lock(generator.mutex());
+        generator.set_state(*state);
     });
 }
 

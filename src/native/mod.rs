@@ -1,12 +1,12 @@
 //! The one door to what libtorch has and tch lacks, and the only `unsafe` of the
-//! crate: any operator by the name of its schema. What comes out is safe: errors
-//! are values, tensors are owned.
+//! crate: any operator by the name of its schema, and the state of random generators.
+//! What comes out is safe: errors are values, tensors are owned.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
 /// Kinds of argument, in the order of `Tag` in door.cpp.
@@ -47,6 +47,12 @@ unsafe extern "C" {
         take: extern "C" fn(*mut c_void, *mut C_tensor),
         context: *mut c_void,
     ) -> *mut c_char;
+    fn bertfit_generator_state(
+        gpu: c_int,
+        take: extern "C" fn(*mut c_void, *mut C_tensor),
+        context: *mut c_void,
+    ) -> *mut c_char;
+    fn bertfit_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
     fn bertfit_free(message: *mut c_char);
 }
 
@@ -119,6 +125,34 @@ impl Op {
     }
 }
 
+/// The state of the device's default random generator, bytes that only libtorch
+/// understands.
+pub(crate) fn generator_state(device: Device) -> Result<Vec<u8>, TchError> {
+    let mut results: Vec<Tensor> = Vec::new();
+    let context: *mut Vec<Tensor> = &mut results;
+    // SAFETY: `take` gets the `context` that it expects.
+    let message = unsafe { bertfit_generator_state(gpu(device), take, context.cast()) };
+    check(message)?;
+    let state = Tensor::f_cat(&results, 0)?;
+    Vec::<u8>::try_from(&state)
+}
+
+/// Puts the device's default random generator into a state that
+/// [`generator_state`] gave.
+pub(crate) fn set_generator_state(device: Device, state: &[u8]) -> Result<(), TchError> {
+    let state = Tensor::f_from_slice(state)?;
+    // SAFETY: the tensor outlives the call.
+    check(unsafe { bertfit_set_generator_state(gpu(device), state.as_ptr()) })
+}
+
+/// A device as door.cpp counts them.
+fn gpu(device: Device) -> c_int {
+    match device {
+        Device::Cuda(index) => index as c_int,
+        _ => -1,
+    }
+}
+
 /// Adopts one result of an operator.
 extern "C" fn take(context: *mut c_void, tensor: *mut C_tensor) {
     // SAFETY: `call` passes a `Vec<Tensor>` that nothing else uses meanwhile, and
@@ -146,7 +180,7 @@ fn check(message: *mut c_char) -> Result<(), TchError> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     use super::*;
 
@@ -158,6 +192,23 @@ mod tests {
         let norms = norms.expect("two norms");
         let values: Vec<_> = norms.iter().map(|norm| norm.double_value(&[])).collect();
         assert_eq!(values, [5.0, 2.0]);
+    }
+
+    #[test]
+    fn a_generator_goes_on_from_a_state_and_refuses_nonsense() {
+        let draw = || {
+            let numbers = Tensor::rand([8], (Kind::Float, Device::Cpu));
+            Vec::<f32>::try_from(numbers).expect("numbers")
+        };
+        tch::manual_seed(7);
+        let _ = draw();
+        let state = generator_state(Device::Cpu).expect("a state");
+        let (then, later) = (draw(), draw());
+        assert_ne!(then, later);
+        set_generator_state(Device::Cpu, &state).expect("a state");
+        assert_eq!((draw(), draw()), (then, later));
+        let refused = set_generator_state(Device::Cpu, &state[..100]);
+        assert!(refused.is_err());
     }
 
     #[test]

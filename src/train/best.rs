@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::config::EarlyStopping;
@@ -15,15 +16,18 @@ pub(super) struct Best {
     less_is_better: bool,
     early_stopping: Option<EarlyStopping>,
     keep_weights: bool,
-    found: Option<Found>,
-    /// Evaluations since the last one that counts as better for early stopping.
-    stale: usize,
+    record: BestRecord,
+    weights: Option<BTreeMap<String, Tensor>>,
 }
 
-struct Found {
-    value: f64,
-    step: usize,
-    weights: Option<BTreeMap<String, Tensor>>,
+/// What is known of the best evaluation so far, but for the weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BestRecord {
+    pub(super) metric: Option<f64>,
+    pub(super) global_step: Option<usize>,
+    /// Evaluations since the last one that counts as better for early stopping.
+    pub(super) stale_evaluations: usize,
 }
 
 impl Best {
@@ -32,14 +36,27 @@ impl Best {
         early_stopping: Option<EarlyStopping>,
         keep_weights: bool,
     ) -> Self {
-        let less_is_better = LESS_IS_BETTER.contains(&metric);
         Self {
-            less_is_better,
+            less_is_better: LESS_IS_BETTER.contains(&metric),
             early_stopping,
             keep_weights,
-            found: None,
-            stale: 0,
+            record: BestRecord::default(),
+            weights: None,
         }
+    }
+
+    pub(super) fn record(&self) -> BestRecord {
+        self.record
+    }
+
+    /// The step whose weights are put back in the end, if any are.
+    pub(super) fn step_to_restore(&self) -> Option<usize> {
+        self.record.global_step.filter(|_| self.keep_weights)
+    }
+
+    /// Goes on from an earlier record; `weights` are those of its best step.
+    pub(super) fn resume(&mut self, record: BestRecord, weights: Option<BTreeMap<String, Tensor>>) {
+        (self.record, self.weights) = (record, weights);
     }
 
     /// Takes in an evaluation; returns whether it is the best so far. Of equals,
@@ -50,22 +67,23 @@ impl Best {
         step: usize,
         weights: &BTreeMap<String, Tensor>,
     ) -> Result<bool> {
-        let gain = match &self.found {
+        let gain = match self.record.metric {
             _ if value.is_nan() => 0.0,
-            Some(best) if self.less_is_better => best.value - value,
-            Some(best) => value - best.value,
+            Some(best) if self.less_is_better => best - value,
+            Some(best) => value - best,
             None => f64::INFINITY,
         };
         let threshold = self.early_stopping.map_or(0.0, |stop| stop.threshold);
-        self.stale = if gain > threshold { 0 } else { self.stale + 1 };
+        if gain > threshold {
+            self.record.stale_evaluations = 0;
+        } else {
+            self.record.stale_evaluations += 1;
+        }
         // The last evaluation's weights are the model's own until it trains on.
         if gain > 0.0 {
-            let weights = self.keep_weights.then(|| copies(weights)).transpose()?;
-            self.found = Some(Found {
-                value,
-                step,
-                weights,
-            });
+            self.record.metric = Some(value);
+            self.record.global_step = Some(step);
+            self.weights = self.keep_weights.then(|| copies(weights)).transpose()?;
         }
         Ok(gain > 0.0)
     }
@@ -73,23 +91,12 @@ impl Best {
     /// Whether the run has stopped getting better.
     pub(super) fn is_stale(&self) -> bool {
         self.early_stopping
-            .is_some_and(|stop| self.stale >= stop.patience)
-    }
-
-    pub(super) fn value(&self) -> Option<f64> {
-        self.found.as_ref().map(|best| best.value)
-    }
-
-    pub(super) fn step(&self) -> Option<usize> {
-        self.found.as_ref().map(|best| best.step)
+            .is_some_and(|stop| self.record.stale_evaluations >= stop.patience)
     }
 
     /// Puts the best weights back.
     pub(super) fn restore(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
-        let Some(best) = self.found.as_ref().and_then(|best| best.weights.as_ref()) else {
-            return Ok(());
-        };
-        for (name, kept) in best {
+        for (name, kept) in self.weights.iter().flatten() {
             let mut weight = weights[name].shallow_clone();
             tch::no_grad(|| weight.f_copy_(kept)).doing("restoring the best weights")?;
         }
@@ -97,16 +104,12 @@ impl Best {
     }
 }
 
-fn copies(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+/// Copies that later steps do not change, on the same device.
+pub(super) fn copies(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
     let copy = |tensor: &Tensor| tch::no_grad(|| tensor.f_detach_copy());
     weights
         .iter()
-        .map(|(name, tensor)| {
-            Ok((
-                name.clone(),
-                copy(tensor).doing("keeping the best weights")?,
-            ))
-        })
+        .map(|(name, tensor)| Ok((name.clone(), copy(tensor).doing("copying weights")?)))
         .collect()
 }
 

@@ -6,11 +6,15 @@ mod config;
 mod evaluation;
 mod freeze;
 mod gradient_check;
+mod identity;
 mod optimizer;
 #[cfg(feature = "progress")]
 mod progress;
 mod report;
+mod run;
+mod saver;
 mod schedule;
+mod state;
 mod trainer;
 
 pub use callback::{Callback, Control};

@@ -240,6 +240,18 @@ impl AdamW {
             let copied = tch::no_grad(|| tensor.shallow_clone().f_copy_(&state[&name]));
             copied.doing("loading moments")?;
         }
+        for slot in &self.slots {
+            // A weight that has moved has a gradient ever since, if only of zeros, and
+            // moves on by its moments.
+            let gradient = || -> Result<(), TchError> {
+                if slot.step.f_double_value(&[])? > 0.0 && !slot.weight.f_grad()?.defined() {
+                    let zero = slot.weight.f_mul_scalar(0.0)?.f_sum(Kind::Float)?;
+                    zero.f_backward()?;
+                }
+                Ok(())
+            };
+            gradient().doing("making gradients")?;
+        }
         Ok(())
     }
 

@@ -26,6 +26,8 @@ impl Callback for ProgressBar {
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()),
         );
+        bar.set_position(plan.resumed_step as u64);
+        bar.reset_eta();
         self.bar = Some(bar);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::evaluation::Evaluation;
 
@@ -19,6 +19,8 @@ pub struct Plan {
     pub trainable_parameters: usize,
     /// Numbers that are frozen.
     pub frozen_parameters: usize,
+    /// Optimizer steps that an earlier run has made, if this one goes on from there.
+    pub resumed_step: usize,
 }
 
 /// One optimizer step.
@@ -44,9 +46,15 @@ pub struct EvalRecord {
     pub step: usize,
     /// Passes over the data so far.
     pub epoch: f64,
-    /// `eval_loss`, `eval_accuracy`, …
-    #[serde(flatten)]
+    /// `eval_loss`, `eval_accuracy`, …; in JSON, `null` where it is not a number.
+    #[serde(flatten, deserialize_with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
+}
+
+fn numbers<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let numbers = BTreeMap::<String, Option<f64>>::deserialize(source)?;
+    let or_nan = |(name, number): (_, Option<f64>)| (name, number.unwrap_or(f64::NAN));
+    Ok(numbers.into_iter().map(or_nan).collect())
 }
 
 impl EvalRecord {

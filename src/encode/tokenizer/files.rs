@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, PathContext, Result};
+use crate::json;
 
 use super::added::AddedToken;
 use super::config::TokenizerConfig;
@@ -312,5 +313,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_json(path: &Path, map: Map<String, Value>) -> Result<()> {
-    write(path, format!("{:#}\n", Value::Object(map)).as_bytes())
+    json::write(path, &map)
 }

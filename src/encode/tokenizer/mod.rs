@@ -149,6 +149,11 @@ impl Tokenizer {
         self.inner.source.write(dir)
     }
 
+    /// The content of `vocab.txt`.
+    pub(crate) fn vocab_bytes(&self) -> &[u8] {
+        &self.inner.source.vocab_bytes
+    }
+
     /// Tokenizes a text, or a pair of texts, to at most `max_length` tokens
     /// with the special tokens.
     ///

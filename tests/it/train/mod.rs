@@ -2,4 +2,5 @@ mod evaluation;
 mod freeze;
 mod optimizer;
 mod parity;
+mod resume;
 mod trainer;

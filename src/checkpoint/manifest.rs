@@ -1,0 +1,89 @@
+//! The SHA-256 sums of a checkpoint's files, in a file beside them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, PathContext, Result};
+use crate::json;
+
+const MANIFEST: &str = "manifest.json";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    /// Sum of each other file of the folder, in hexadecimal digits, by name.
+    sha256: BTreeMap<String, String>,
+}
+
+/// Writes the manifest of the files that are in `dir`.
+pub(crate) fn write_manifest(dir: &Path) -> Result<()> {
+    let sha256 = names(dir)?
+        .into_iter()
+        .map(|name| Ok((name.clone(), sum(&dir.join(name))?)))
+        .collect::<Result<_>>()?;
+    json::write(&dir.join(MANIFEST), &Manifest { sha256 })
+}
+
+/// Checks that a checkpoint holds the files that its manifest names, all of them and
+/// no others, byte for byte.
+///
+/// # Errors
+/// The first file that is absent, changed or too many, by its path.
+pub fn verify(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    let Manifest { sha256 } = json::read(&dir.join(MANIFEST))?;
+    let problem = |name: &str, problem: &str| {
+        Err(Error::File {
+            path: dir.join(name),
+            problem: problem.to_owned(),
+        })
+    };
+    let found = names(dir)?;
+    if let Some(name) = sha256.keys().find(|name| !found.contains(name)) {
+        return problem(name, "in the checkpoint's manifest, but not there");
+    }
+    for name in &found {
+        match sha256.get(name) {
+            None => return problem(name, "not in the checkpoint's manifest"),
+            Some(expected) if *expected != sum(&dir.join(name))? => {
+                return problem(name, "damaged: its SHA-256 is not the manifest's");
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The files of the folder but the manifest, in alphabetical order.
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).reading(dir)? {
+        let name = entry.reading(dir)?.file_name();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    names.retain(|name| name != MANIFEST);
+    names.sort();
+    Ok(names)
+}
+
+fn sum(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).reading(path)?;
+    io::copy(&mut file, &mut hash).reading(path)?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}

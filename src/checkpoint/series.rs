@@ -1,0 +1,180 @@
+//! The checkpoints of one run: `checkpoint-<step>` folders in the folder of the run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::manifest::write_manifest;
+use super::new_folder::NewFolder;
+use crate::error::{Error, PathContext, Result};
+
+const PREFIX: &str = "checkpoint-";
+
+/// When a run writes a checkpoint, besides at each new best evaluation and at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum CheckpointEvery {
+    /// After each epoch.
+    #[default]
+    Epoch,
+    /// After each so many optimizer steps.
+    Steps(usize),
+    /// At the first optimizer step after so many minutes.
+    Minutes(f64),
+}
+
+/// Where a run writes checkpoints, how often, and how many it keeps; see
+/// [`Trainer::checkpoints`](crate::Trainer::checkpoints).
+///
+/// A checkpoint is a folder `checkpoint-<step>`: a model folder, with the state of the
+/// optimizer, of the run and of libtorch's generator beside it, and a manifest of
+/// SHA-256 sums. It appears whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    dir: PathBuf,
+    pub(crate) every: CheckpointEvery,
+    keep: usize,
+    pub(crate) resume: bool,
+}
+
+impl Checkpoints {
+    /// Checkpoints in `dir`, after each epoch, of which the newest two are kept, and
+    /// the one with the best evaluation.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            every: CheckpointEvery::default(),
+            keep: 2,
+            resume: false,
+        }
+    }
+
+    /// When to write one.
+    pub fn every(mut self, every: CheckpointEvery) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// How many of the newest to keep, at least 1; the one with the best evaluation
+    /// is kept besides.
+    pub fn keep(mut self, keep: usize) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Goes on from the newest whole checkpoint, exactly; where there is none yet,
+    /// starts.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let (field, got) = match self.every {
+            CheckpointEvery::Steps(0) => ("checkpoint_every", "0".to_owned()),
+            CheckpointEvery::Minutes(minutes) if !(minutes.is_finite() && minutes > 0.0) => {
+                ("checkpoint_every", minutes.to_string())
+            }
+            _ if self.keep == 0 => ("keep", "0".to_owned()),
+            _ => return Ok(()),
+        };
+        let rule = "above 0".to_owned();
+        Err(Error::Config { field, rule, got })
+    }
+
+    /// The folder of the checkpoint of a step.
+    pub(crate) fn path(&self, step: usize) -> PathBuf {
+        self.dir.join(format!("{PREFIX}{step}"))
+    }
+
+    /// The steps that there are checkpoints of, the newest first.
+    pub(crate) fn steps(&self) -> Result<Vec<usize>> {
+        if !self.dir.exists() {
+            return Ok(Vec::new());
+        }
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(&self.dir).reading(&self.dir)? {
+            let name = entry.reading(&self.dir)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            steps.extend(number.and_then(|number| number.parse::<usize>().ok()));
+        }
+        steps.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(steps)
+    }
+
+    /// What `read` gives for the newest checkpoint that it accepts. Those that it
+    /// does not are reported; it is an error if there are only such.
+    pub(crate) fn newest<T>(&self, read: impl Fn(usize) -> Result<T>) -> Result<Option<T>> {
+        let steps = self.steps()?;
+        let mut first_problem = None;
+        for &step in &steps {
+            match read(step) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                Err(error) => {
+                    let path = self.path(step);
+                    log::warn!("{} cannot be used: {}", path.display(), error.chain());
+                    first_problem.get_or_insert(error);
+                }
+            }
+        }
+        match first_problem {
+            None => Ok(None),
+            Some(error) => Err(Error::File {
+                path: self.dir.clone(),
+                problem: format!("no checkpoint can be used; the newest: {}", error.chain()),
+            }),
+        }
+    }
+
+    /// Writes the checkpoint of a step: `write` fills the folder. Then removes those
+    /// that are too many; the one of the step `best` is never too many.
+    pub(crate) fn write(
+        &self,
+        step: usize,
+        best: Option<usize>,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let folder = NewFolder::create(&self.path(step))?;
+        write(folder.path())?;
+        write_manifest(folder.path())?;
+        // One that is there is damaged, or it would have been resumed from.
+        self.remove(step)?;
+        folder.commit()?;
+        let newest = self.steps()?;
+        let too_many = newest
+            .into_iter()
+            .filter(|&old| old <= step)
+            .skip(self.keep);
+        for old in too_many.filter(|&old| Some(old) != best) {
+            self.remove(old)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a checkpoint; a folder that is half gone no longer has its name.
+    fn remove(&self, step: usize) -> Result<()> {
+        let path = self.path(step);
+        if path.exists() {
+            let trash = self.dir.join(format!(".{PREFIX}{step}.old"));
+            fs::rename(&path, &trash).writing(&path)?;
+            fs::remove_dir_all(&trash).writing(&trash)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a run that was killed has left behind.
+    pub(crate) fn clean(&self) -> Result<()> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&self.dir).reading(&self.dir)? {
+            let entry = entry.reading(&self.dir)?;
+            if entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(&format!(".{PREFIX}"))
+            {
+                fs::remove_dir_all(entry.path()).writing(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}

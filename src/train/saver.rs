@@ -1,0 +1,158 @@
+//! Checkpoints of a run on its way: a copy of all that changes is made between two
+//! steps, and written by a thread while the next steps are made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tch::Tensor;
+
+use super::identity::Identity;
+use super::state::RunState;
+use crate::checkpoint::{CheckpointEvery, Checkpoints, verify};
+use crate::error::{Error, Result};
+use crate::json;
+use crate::model::{ModelFiles, weights};
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "trainer_state.json";
+const IDENTITY: &str = "training_args.json";
+
+/// Writes the checkpoints of one run, one at a time.
+pub(super) struct Saver {
+    checkpoints: Checkpoints,
+    identity: Arc<Identity>,
+    writing: Option<JoinHandle<Result<()>>>,
+    /// The step of the newest checkpoint, and when it was made.
+    last: (Option<usize>, Instant),
+}
+
+/// All that a checkpoint holds; the tensors are copies.
+pub(super) struct Snapshot {
+    pub(super) files: ModelFiles,
+    pub(super) optimizer: BTreeMap<String, Tensor>,
+    pub(super) state: RunState,
+}
+
+impl Saver {
+    pub(super) fn new(checkpoints: &Checkpoints, identity: Identity) -> Result<Self> {
+        checkpoints.validate()?;
+        checkpoints.clean()?;
+        Ok(Self {
+            checkpoints: checkpoints.clone(),
+            identity: Arc::new(identity),
+            writing: None,
+            last: (None, Instant::now()),
+        })
+    }
+
+    /// The state to go on from: that of the newest whole checkpoint, which must be of
+    /// this run. None where there is no checkpoint, or none is wanted; then there must
+    /// be none.
+    pub(super) fn resumed(&mut self, keep_best: bool) -> Result<Option<RunState>> {
+        if !self.checkpoints.resume {
+            return match self.checkpoints.steps()?.first() {
+                Some(&step) => {
+                    let path = self.checkpoints.path(step);
+                    let problem = "a checkpoint of an earlier run; resume it, or remove it";
+                    let problem = problem.to_owned();
+                    Err(Error::File { path, problem })
+                }
+                None => Ok(None),
+            };
+        }
+        let newest = self.checkpoints.newest(|step| {
+            let path = self.checkpoints.path(step);
+            verify(&path)?;
+            let state: RunState = json::read(&path.join(STATE))?;
+            let best = state.best.global_step.filter(|_| keep_best);
+            if let Some(best) = best.filter(|&best| best != step) {
+                verify(self.checkpoints.path(best))?;
+            }
+            Ok(state)
+        })?;
+        let Some(state) = newest else {
+            return Ok(None);
+        };
+        let path = self.checkpoints.path(state.global_step);
+        let saved: Value = json::read(&path.join(IDENTITY))?;
+        self.identity.check(&saved, &path)?;
+        log::info!("going on from {}", path.display());
+        self.last.0 = Some(state.global_step);
+        Ok(Some(state))
+    }
+
+    /// Copies the weights of a step's checkpoint into `variables`.
+    pub(super) fn load_weights(
+        &self,
+        step: usize,
+        variables: &BTreeMap<String, Tensor>,
+    ) -> Result<()> {
+        weights::load_all(&self.checkpoints.path(step), variables)
+    }
+
+    /// The moments in a step's checkpoint.
+    pub(super) fn optimizer_state(&self, step: usize) -> Result<BTreeMap<String, Tensor>> {
+        weights::read(&self.checkpoints.path(step).join(OPTIMIZER))
+    }
+
+    /// Whether the checkpoint of a step is to be written by the clock or the calendar.
+    pub(super) fn is_due(&self, step: usize, epoch_ends: bool) -> bool {
+        match self.checkpoints.every {
+            CheckpointEvery::Epoch => epoch_ends,
+            CheckpointEvery::Steps(every) => step.is_multiple_of(every),
+            CheckpointEvery::Minutes(minutes) => {
+                self.last.1.elapsed() >= Duration::from_secs_f64(60.0 * minutes)
+            }
+        }
+    }
+
+    /// Whether the newest checkpoint is that of `step`.
+    pub(super) fn has(&self, step: usize) -> bool {
+        self.last.0 == Some(step)
+    }
+
+    /// Starts to write a checkpoint, when the one before is on the disk.
+    pub(super) fn write(&mut self, snapshot: Snapshot, best: Option<usize>) -> Result<()> {
+        self.finish()?;
+        let step = snapshot.state.global_step;
+        self.last = (Some(step), Instant::now());
+        let (checkpoints, identity) = (self.checkpoints.clone(), self.identity.clone());
+        self.writing = Some(std::thread::spawn(move || {
+            checkpoints.write(step, best, |folder| snapshot.write(folder, &identity))
+        }));
+        Ok(())
+    }
+
+    /// Waits until the last checkpoint is on the disk.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        match self.writing.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(written)) => written,
+            Some(Err(_)) => Err(Error::Worker {
+                doing: "writing a checkpoint",
+            }),
+        }
+    }
+}
+
+impl Drop for Saver {
+    /// A run that ends with an error still finishes the checkpoint it has begun.
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            log::error!("{}", error.chain());
+        }
+    }
+}
+
+impl Snapshot {
+    fn write(&self, folder: &Path, identity: &Identity) -> Result<()> {
+        self.files.write(folder)?;
+        weights::save(&folder.join(OPTIMIZER), &self.optimizer)?;
+        json::write(&folder.join(IDENTITY), identity)?;
+        json::write(&folder.join(STATE), &self.state)
+    }
+}

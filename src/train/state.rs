@@ -1,0 +1,75 @@
+//! How far a run has come: all that changes from step to step besides weights and
+//! moments, as plain data. It is `trainer_state.json` of a checkpoint, with Hugging
+//! Face's keys where it has such.
+
+use serde::{Deserialize, Serialize};
+
+use super::best::BestRecord;
+use super::report::{LogRecord, Stopped};
+
+/// The state of a run after an optimizer step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunState {
+    pub(super) global_step: usize,
+    /// Steps of the whole run.
+    pub(super) max_steps: usize,
+    /// Passes over the data, with the fraction of the current one.
+    pub(super) epoch: f64,
+    pub(super) best: BestRecord,
+    pub(super) log_history: Vec<LogRecord>,
+    /// Whole passes over the data.
+    pub(super) epochs_done: usize,
+    /// Batches of the current pass.
+    pub(super) batches_done: usize,
+    /// The step of the last evaluation.
+    pub(super) evaluated_at: Option<usize>,
+    pub(super) stopped: Option<Stopped>,
+    /// Seconds that the run has taken.
+    pub(super) runtime: f64,
+    pub(super) seen: Totals,
+    /// What was seen since the last record of the log.
+    pub(super) unlogged: Totals,
+    /// State of libtorch's generator, in hexadecimal digits.
+    pub(super) generator: String,
+}
+
+/// Sums over batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Totals {
+    pub(super) loss: f64,
+    pub(super) count: f64,
+    pub(super) rows: usize,
+    pub(super) tokens: usize,
+}
+
+/// The bytes that hexadecimal digits stand for; `None` if they are not such.
+pub(super) fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |place: usize| char::from(digits.as_bytes()[place]).to_digit(16);
+    (0..digits.len())
+        .step_by(2)
+        .map(|place| {
+            let (high, low) = (
+                digit(place)?,
+                (place + 1 < digits.len()).then_some(place + 1)?,
+            );
+            Some((high * 16 + digit(low)?) as u8)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::hex;
+
+    #[test]
+    fn bytes_survive_hexadecimal_digits() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(bytes_of_hex(&hex(&bytes)), Some(bytes));
+        for wrong in ["0", "0g", "é", "+1"] {
+            assert_eq!(bytes_of_hex(wrong), None, "{wrong}");
+        }
+    }
+}
