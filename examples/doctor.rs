@@ -19,7 +19,7 @@ fn main() {
     println!("threads   {} for one operation", tch::get_num_threads());
     println!(
         "bf16      {}",
-        if bf16() {
+        if bertfit::cpu_has_bf16() {
             "fast on this CPU"
         } else {
             "no fast units on this CPU"
@@ -54,15 +54,4 @@ fn libtorch() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.contains("libtorch_cpu"))?;
     Some(line[line.find('/')?..].to_owned())
-}
-
-#[cfg(target_arch = "x86_64")]
-fn bf16() -> bool {
-    // Without these, libtorch emulates bfloat16, slower than float32.
-    is_x86_feature_detected!("avx512bf16")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn bf16() -> bool {
-    false
 }

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 
 use bertfit::tch::Device;
 use bertfit::{
-    AdamWConfig, BertClassifier, BertConfig, Error, EvalEvery, Example, FineTuner, Labels,
-    Predictions, ProgressBar, Result, RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup,
+    AdamWConfig, BertClassifier, BertClassifierBuilder, BertConfig, CheckpointEvery, Checkpoints,
+    Error, EvalEvery, Example, FineTuner, Labels, Precision, Predictions, ProgressBar, Result,
+    RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup,
 };
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use serde_json::{Map, Value, json};
 
 /// Fits a BERT to classify texts or pairs of texts; evaluates; predicts.
@@ -37,8 +38,8 @@ struct Args {
     /// Folder for the model and the results
     #[arg(long)]
     out: PathBuf,
-    /// Use the folder even if it is not empty
-    #[arg(long)]
+    /// Use the folder even if it is not empty; results and checkpoints there are lost
+    #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Column of the text: name, or index from 0
     #[arg(long, default_value = "text")]
@@ -52,6 +53,9 @@ struct Args {
     /// The tables have no header; columns are indexes
     #[arg(long)]
     no_header: bool,
+    /// What the labels are
+    #[arg(long, default_value = "single_label_classification", value_parser = ["single_label_classification"])]
+    problem_type: String,
     /// Most tokens of a row; default 128, or the model's positions if it has fewer
     #[arg(long)]
     max_length: Option<usize>,
@@ -80,14 +84,17 @@ struct Args {
     #[arg(long, default_value_t = 0.01)]
     weight_decay: f64,
     /// Steps with a rising learning rate; below 1, their share of all steps
-    #[arg(long, default_value_t = 0.1)]
-    warmup: f64,
-    /// How the learning rate falls
+    #[arg(long, default_value = "0.1")]
+    warmup: Warmup,
+    /// How the learning rate falls: linear, cosine or constant
     #[arg(long, default_value = "linear")]
-    schedule: ScheduleName,
+    schedule: Schedule,
     /// Norm that gradients are cut to
     #[arg(long, default_value_t = 1.0)]
     max_grad_norm: f64,
+    /// Numbers of matrix products: f32 or bf16
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
     /// cpu, cuda, cuda:N, or auto: the first GPU if there is one
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: Device,
@@ -101,18 +108,20 @@ struct Args {
     #[arg(long, default_value = "accuracy")]
     metric: String,
     /// When to evaluate: epoch, or each so many steps
-    #[arg(long, default_value = "epoch", value_parser = parse_eval_every)]
+    #[arg(long, default_value = "epoch")]
     eval_every: EvalEvery,
+    /// When to write a checkpoint: epoch, each N steps, or Tm: each T minutes
+    #[arg(long, default_value = "epoch")]
+    checkpoint_every: CheckpointEvery,
+    /// How many of the newest checkpoints to keep, besides the best
+    #[arg(long, default_value_t = 2)]
+    keep: usize,
+    /// Continue the run in --out, exactly; where it holds no checkpoint yet, start it
+    #[arg(long, requires = "train")]
+    resume: bool,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ScheduleName {
-    Linear,
-    Cosine,
-    Constant,
 }
 
 fn parse_device(name: &str) -> std::result::Result<Device, String> {
@@ -128,16 +137,6 @@ fn parse_device(name: &str) -> std::result::Result<Device, String> {
     }
 }
 
-fn parse_eval_every(every: &str) -> std::result::Result<EvalEvery, String> {
-    match every {
-        "epoch" => Ok(EvalEvery::Epoch),
-        _ => every
-            .parse()
-            .map(EvalEvery::Steps)
-            .map_err(|_| "expected epoch or a number".into()),
-    }
-}
-
 impl Args {
     fn config(&self) -> TrainConfig {
         TrainConfig {
@@ -148,15 +147,8 @@ impl Args {
             eval_batch_size: self.eval_batch_size,
             accumulate: self.accumulate,
             learning_rate: self.lr,
-            schedule: match self.schedule {
-                ScheduleName::Linear => Schedule::Linear,
-                ScheduleName::Cosine => Schedule::Cosine,
-                ScheduleName::Constant => Schedule::Constant,
-            },
-            warmup: match self.warmup {
-                share if share < 1.0 => Warmup::Ratio(share),
-                steps => Warmup::Steps(steps as usize),
-            },
+            schedule: self.schedule,
+            warmup: self.warmup,
             optimizer: AdamWConfig {
                 weight_decay: self.weight_decay,
                 ..AdamWConfig::default()
@@ -166,6 +158,17 @@ impl Args {
             metric: Some(self.metric.clone()),
             seed: self.seed,
             ..TrainConfig::default()
+        }
+    }
+
+    fn builder(&self, builder: BertClassifierBuilder) -> BertClassifierBuilder {
+        let builder = builder
+            .device(self.device)
+            .precision(self.precision)
+            .seed(self.seed);
+        match self.max_length {
+            Some(max_length) => builder.max_length(max_length),
+            None => builder,
         }
     }
 
@@ -228,7 +231,7 @@ fn run(args: &Args) -> Result<String> {
         .transpose()?;
     let mut classifier = match &train {
         Some(train) => new_classifier(args, train)?,
-        None => BertClassifier::load_on(&args.model, args.device)?,
+        None => args.builder(BertClassifier::saved(&args.model)).build()?,
     };
     let labels = classifier.labels().clone();
     let read = |path: &PathBuf| args.table(path)?.known_labels(&labels).read();
@@ -239,11 +242,22 @@ fn run(args: &Args) -> Result<String> {
         .map(|path| Test::read(args, path, &labels))
         .transpose()?;
     // Everything has been read and checked before anything is written.
-    let folder = RunFolder::create(&args.out, args.overwrite)?;
+    let folder = match args.resume {
+        true => RunFolder::resume(&args.out)?,
+        false => RunFolder::create(&args.out, args.overwrite)?,
+    };
+    if let Some(results) = folder.results()? {
+        eprintln!("the run in {} is finished", folder.path().display());
+        return Ok(results);
+    }
     let mut results = BTreeMap::new();
 
     if let Some(train) = &train {
-        let mut trainer = Trainer::new(config)?;
+        let checkpoints = Checkpoints::new(folder.path())
+            .every(args.checkpoint_every)
+            .keep(args.keep)
+            .resume(args.resume);
+        let mut trainer = Trainer::new(config)?.checkpoints(checkpoints);
         if !args.quiet {
             trainer = trainer.callback(ProgressBar::new());
         }
@@ -267,12 +281,7 @@ fn run(args: &Args) -> Result<String> {
 
 /// Fits an encoder, or goes on with a classifier that knows the table's labels.
 fn new_classifier(args: &Args, train: &[Example]) -> Result<BertClassifier> {
-    let mut builder = BertClassifier::builder(&args.model)
-        .device(args.device)
-        .seed(args.seed);
-    if let Some(max_length) = args.max_length {
-        builder = builder.max_length(max_length);
-    }
+    let builder = args.builder(BertClassifier::builder(&args.model));
     let config = BertConfig::from_dir(&args.model)?;
     let is_classifier = config
         .architectures

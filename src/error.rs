@@ -203,6 +203,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// A setting that is not what it `must be`.
+    pub fn config(field: &'static str, must_be: impl Into<String>, got: impl ToString) -> Self {
+        Self::Config {
+            field,
+            rule: must_be.into(),
+            got: got.to_string(),
+        }
+    }
+
     /// The error and its causes in one line, for a log or a terminal.
     pub fn chain(&self) -> String {
         let mut line = self.to_string();

@@ -120,3 +120,10 @@ pub trait FineTuner: Sized {
             .save(dir.as_ref(), |config| self.describe(config))
     }
 }
+
+/// The logits of a batch as float32, computed in the model's precision.
+pub(crate) fn forward<M: FineTuner>(model: &M, inputs: &Inputs, train: bool) -> Result<Tensor> {
+    let backbone = model.backbone();
+    let compute = || model.logits(inputs, train);
+    backbone.precision().of(backbone.device(), compute)
+}

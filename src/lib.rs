@@ -28,7 +28,8 @@ pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
 pub use metrics::{ConfusionMatrix, Metric, NoMetric};
 pub use model::{
-    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport,
+    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, Precision,
+    cpu_has_bf16,
 };
 pub use run_folder::RunFolder;
 pub use task::{BertClassifier, BertClassifierBuilder, Predictions};

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::data::Text;
 use crate::encode::{Encoding, Sampler, TextEncoder};
 use crate::error::{Error, Result, TorchContext};
-use crate::fine_tuner::FineTuner;
+use crate::fine_tuner::{FineTuner, forward};
 
 pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     model: &M,
@@ -15,12 +15,7 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     batch_size: usize,
 ) -> Result<Vec<Tensor>> {
     if batch_size == 0 {
-        let (rule, got) = ("at least 1".to_owned(), "0".to_owned());
-        return Err(Error::Config {
-            field: "batch_size",
-            rule,
-            got,
-        });
+        return Err(Error::config("batch_size", "at least 1", "0"));
     }
     let encodings = encoder.encode(texts)?;
     let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
@@ -32,8 +27,7 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
             .inputs(&batch)
             .map_err(|error| error.of_rows(&rows))?;
         let logits = tch::no_grad(|| {
-            model
-                .logits(&inputs.to_device(model.backbone().device())?, false)?
+            forward(model, &inputs.to_device(model.backbone().device())?, false)?
                 .f_to_device(tch::Device::Cpu)
                 .doing("moving logits to the CPU")
         })?; // [B, …]

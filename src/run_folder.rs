@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 
+use crate::checkpoint::Checkpoints;
 use crate::error::{Error, PathContext, Result};
 use crate::json;
 use crate::train::TrainReport;
@@ -26,7 +27,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder, or takes an empty one. With `overwrite` it may hold an
-    /// earlier run, whose results are removed.
+    /// earlier run, whose results and checkpoints are removed.
     ///
     /// # Errors
     /// When the folder is not empty or cannot be written.
@@ -43,7 +44,30 @@ impl RunFolder {
                 std::fs::remove_file(&file).writing(&file)?;
             }
         }
+        Checkpoints::new(&path).remove_all()?;
         Ok(Self { path })
+    }
+
+    /// Takes the folder of a run that was interrupted, or makes it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn resume(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        std::fs::create_dir_all(&path).writing(&path)?;
+        Ok(Self { path })
+    }
+
+    /// The results of a run that is finished, as one line; they are written last.
+    ///
+    /// # Errors
+    /// When the results are there but cannot be read.
+    pub fn results(&self) -> Result<Option<String>> {
+        let path = self.path.join(RESULTS);
+        match path.exists() {
+            true => Ok(Some(json::read::<Value>(&path)?.to_string())),
+            false => Ok(None),
+        }
     }
 
     /// The folder.
@@ -64,7 +88,11 @@ impl RunFolder {
             .iter()
             .map(|(name, &value)| (name.clone(), number(name, value)))
             .collect();
-        json::write(&self.path.join(RESULTS), &results)?;
+        // Whole or not at all, since the file says that the run is finished.
+        let draft = self.path.join(format!(".{RESULTS}.tmp"));
+        json::write(&draft, &results)?;
+        let path = self.path.join(RESULTS);
+        std::fs::rename(&draft, &path).writing(&path)?;
         Ok(Value::Object(results).to_string())
     }
 

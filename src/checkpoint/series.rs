@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::manifest::write_manifest;
 use super::new_folder::NewFolder;
@@ -19,6 +20,23 @@ pub enum CheckpointEvery {
     Steps(usize),
     /// At the first optimizer step after so many minutes.
     Minutes(f64),
+}
+
+impl FromStr for CheckpointEvery {
+    type Err = Error;
+
+    /// Reads `epoch`, a number of steps, or a number of minutes with an `m` behind.
+    fn from_str(text: &str) -> Result<Self> {
+        let minutes = text.strip_suffix('m').and_then(|text| text.parse().ok());
+        let every = match (text, text.parse(), minutes) {
+            ("epoch", ..) => Some(Self::Epoch),
+            (_, Ok(steps), _) if steps > 0 => Some(Self::Steps(steps)),
+            (_, _, Some(minutes)) if minutes > 0.0 => Some(Self::Minutes(minutes)),
+            _ => None,
+        };
+        let rule = "epoch, a number of steps, or minutes such as 10m";
+        every.ok_or_else(|| Error::config("checkpoint_every", rule, text))
+    }
 }
 
 /// Where a run writes checkpoints, how often, and how many it keeps; see
@@ -68,16 +86,15 @@ impl Checkpoints {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let (field, got) = match self.every {
-            CheckpointEvery::Steps(0) => ("checkpoint_every", "0".to_owned()),
+        let above = |field, got| Err(Error::config(field, "above 0", got));
+        match self.every {
+            CheckpointEvery::Steps(0) => above("checkpoint_every", 0.0),
             CheckpointEvery::Minutes(minutes) if !(minutes.is_finite() && minutes > 0.0) => {
-                ("checkpoint_every", minutes.to_string())
+                above("checkpoint_every", minutes)
             }
-            _ if self.keep == 0 => ("keep", "0".to_owned()),
-            _ => return Ok(()),
-        };
-        let rule = "above 0".to_owned();
-        Err(Error::Config { field, rule, got })
+            _ if self.keep == 0 => above("keep", 0.0),
+            _ => Ok(()),
+        }
     }
 
     /// The folder of the checkpoint of a step.
@@ -160,6 +177,14 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Removes all checkpoints.
+    pub(crate) fn remove_all(&self) -> Result<()> {
+        self.clean()?;
+        self.steps()?
+            .into_iter()
+            .try_for_each(|step| self.remove(step))
+    }
+
     /// Removes what a run that was killed has left behind.
     pub(crate) fn clean(&self) -> Result<()> {
         if !self.dir.exists() {
@@ -176,5 +201,23 @@ impl Checkpoints {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_an_epoch_steps_or_minutes() {
+        let read = |text: &str| text.parse::<CheckpointEvery>().ok();
+        assert_eq!(read("epoch"), Some(CheckpointEvery::Epoch));
+        assert_eq!(read("500"), Some(CheckpointEvery::Steps(500)));
+        assert_eq!(read("2.5m"), Some(CheckpointEvery::Minutes(2.5)));
+        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", ""] {
+            let checkpoints = read(wrong).map(|every| Checkpoints::new("x").every(every));
+            let refused = checkpoints.is_none_or(|checkpoints| checkpoints.validate().is_err());
+            assert!(refused, "{wrong}");
+        }
     }
 }

@@ -213,11 +213,7 @@ fn find(
         )),
         Column::Name(name) if !header => {
             let rule = "an index in a file without a header".to_owned();
-            Err(Error::Config {
-                field: role,
-                rule,
-                got: format!("`{name}`"),
-            })
+            Err(Error::config(role, rule, format!("`{name}`")))
         }
         Column::Name(name) => {
             let mut places = (0..fields.len()).filter(|&place| &fields[place] == name);
@@ -239,11 +235,7 @@ fn key_only(column: &Column, role: &'static str) -> Result<usize> {
         Column::Name(_) => Ok(0),
         Column::Index(index) => {
             let rule = "a name in JSON lines".to_owned();
-            Err(Error::Config {
-                field: role,
-                rule,
-                got: index.to_string(),
-            })
+            Err(Error::config(role, rule, index))
         }
     }
 }

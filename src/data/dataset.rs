@@ -98,11 +98,7 @@ impl<D: Dataset> Subset<D> {
         let rows = dataset.len();
         if let Some(index) = indices.iter().find(|&&index| index >= rows) {
             let rule = format!("below {rows}, the number of rows");
-            return Err(Error::Config {
-                field: "indices",
-                rule,
-                got: index.to_string(),
-            });
+            return Err(Error::config("indices", rule, index));
         }
         Ok(Self { dataset, indices })
     }

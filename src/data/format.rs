@@ -41,11 +41,7 @@ impl Format {
                 let rule = "named for a file that ends in none of .tsv, .csv, .jsonl, .ndjson, \
                             .json (and then .gz or .xz)";
                 let got = path.display().to_string();
-                Err(Error::Config {
-                    field: "format",
-                    rule: rule.to_owned(),
-                    got,
-                })
+                Err(Error::config("format", rule, got))
             }
         }
     }

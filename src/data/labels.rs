@@ -32,13 +32,7 @@ impl Labels {
     /// [`Error::Config`] when there is no name, or one is empty or occurs twice.
     pub fn new(names: impl IntoIterator<Item: Into<String>>) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let refuse = |rule: &str, got: String| {
-            Err(Error::Config {
-                field: "labels",
-                rule: rule.to_owned(),
-                got,
-            })
-        };
+        let refuse = |rule: &str, got: String| Err(Error::config("labels", rule, got));
         if names.is_empty() {
             return refuse("at least one name", "none".to_owned());
         }

@@ -36,13 +36,7 @@ impl From<usize> for DevSize {
 impl DevSize {
     /// The number of development rows out of `rows`, with one left for training.
     fn of(self, rows: usize) -> Result<usize> {
-        let refuse = |rule: &str, got: String| {
-            Err(Error::Config {
-                field: "dev",
-                rule: rule.to_owned(),
-                got,
-            })
-        };
+        let refuse = |rule: &str, got: String| Err(Error::config("dev", rule, got));
         let dev = match self {
             Self::Fraction(share) if share > 0.0 && share < 1.0 => {
                 (share * rows as f64).round() as usize
@@ -100,11 +94,7 @@ pub fn stratified_split<L: Ord>(
             labels.len(),
             sizes.len()
         );
-        return Err(Error::Config {
-            field: "dev",
-            rule,
-            got,
-        });
+        return Err(Error::config("dev", rule, got));
     }
     Ok((train, dev))
 }

@@ -65,11 +65,7 @@ impl TextEncoder {
     ) -> Result<Self> {
         if !(3..=limits.max_length).contains(&max_length) {
             let rule = format!("from 3 to {}, the model's positions", limits.max_length);
-            return Err(Error::Config {
-                field: "max_length",
-                rule,
-                got: max_length.to_string(),
-            });
+            return Err(Error::config("max_length", rule, max_length));
         }
         Ok(Self {
             tokenizer,

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::config::BertConfig;
 use super::encoder::BertEncoder;
+use super::precision::Precision;
 use super::weights::{self, LoadReport, LoadRules};
 use crate::checkpoint::NewFolder;
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
@@ -25,6 +26,7 @@ pub struct Backbone {
     encoder: BertEncoder,
     tokenizer: Tokenizer,
     config: BertConfig,
+    precision: Precision,
     report: LoadReport,
 }
 
@@ -33,6 +35,7 @@ pub struct Backbone {
 pub struct BackboneBuilder {
     source: Source,
     device: Device,
+    precision: Precision,
     seed: u64,
     pooler: bool,
     head: HeadWeights,
@@ -99,6 +102,11 @@ impl Backbone {
         self.variables.device()
     }
 
+    /// The numbers that matrix products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// What loading found; empty for random weights.
     pub fn load_report(&self) -> &LoadReport {
         &self.report
@@ -162,6 +170,7 @@ impl BackboneBuilder {
         Self {
             source,
             device: Device::Cpu,
+            precision: Precision::default(),
             seed: 42,
             pooler: true,
             head: HeadWeights::Found,
@@ -171,6 +180,13 @@ impl BackboneBuilder {
     /// Where the weights live; default the CPU.
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
+        self
+    }
+
+    /// The numbers that matrix products are computed in, in training, evaluation and
+    /// prediction; default float32.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -198,11 +214,13 @@ impl BackboneBuilder {
     ///
     /// # Errors
     /// When a file is absent or damaged, when the weights do not fit the
-    /// configuration, or the vocabulary the embeddings.
+    /// configuration, or the vocabulary the embeddings; when the device has no units
+    /// for the precision.
     pub fn build<H>(
         self,
         head: impl FnOnce(&nn::Path, &BertConfig) -> Result<H>,
     ) -> Result<(Backbone, H)> {
+        self.precision.check(self.device)?;
         let (config, tokenizer, folder) = match self.source {
             Source::Folder(dir) => (
                 BertConfig::from_dir(&dir)?,
@@ -226,6 +244,7 @@ impl BackboneBuilder {
             encoder,
             tokenizer,
             config,
+            precision: self.precision,
             report: LoadReport::default(),
         };
         if let Some(dir) = folder {

@@ -4,6 +4,7 @@ mod backbone;
 mod config;
 mod encoder;
 mod linear;
+mod precision;
 pub(crate) mod weights;
 
 pub use backbone::{Backbone, BackboneBuilder};
@@ -11,4 +12,5 @@ pub(crate) use backbone::{HeadWeights, ModelFiles};
 pub use config::{Activation, BertConfig};
 pub use encoder::BertEncoder;
 pub use linear::Linear;
+pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;

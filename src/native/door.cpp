@@ -1,7 +1,9 @@
-// The door to libtorch: any operator by the name of its schema, and generator states. No exception leaves
-// this file: each function returns nullptr, or a message that the caller frees.
+// The door to libtorch: any operator by the name of its schema, generator states and
+// autocasting. No exception leaves this file: each function returns nullptr, or a message
+// that the caller frees.
 
 #include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -121,6 +123,21 @@ DOOR char* bertfit_set_generator_state(int gpu, const at::Tensor* state) {
         at::Generator generator = generator_of(gpu);
         const std::lock_guard<std::mutex> lock(generator.mutex());
         generator.set_state(*state);
+    });
+}
+
+// Begins or ends a region of this thread in which matrix products on a device's type are
+// computed in bfloat16. Regions do not nest.
+DOOR char* bertfit_autocast(bool gpu, bool begin) {
+    return guarded([&] {
+        const at::DeviceType device = gpu ? at::kCUDA : at::kCPU;
+        if (begin) {
+            at::autocast::set_autocast_dtype(device, at::kBFloat16);
+            at::autocast::increment_nesting();
+        } else if (at::autocast::decrement_nesting() == 0) {
+            at::autocast::clear_cache();  // of weights in bfloat16
+        }
+        at::autocast::set_autocast_enabled(device, begin);
     });
 }
 

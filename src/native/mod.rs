@@ -1,9 +1,10 @@
 //! The one door to what libtorch has and tch lacks, and the only `unsafe` of the
-//! crate: any operator by the name of its schema, and the state of random generators.
-//! What comes out is safe: errors are values, tensors are owned.
+//! crate: any operator by the name of its schema, the state of random generators, and
+//! autocasting. What comes out is safe: errors are values, tensors are owned.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 
 use tch::{Device, TchError, Tensor};
@@ -53,6 +54,7 @@ unsafe extern "C" {
         context: *mut c_void,
     ) -> *mut c_char;
     fn bertfit_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
+    fn bertfit_autocast(gpu: bool, begin: bool) -> *mut c_char;
     fn bertfit_free(message: *mut c_char);
 }
 
@@ -145,6 +147,35 @@ pub(crate) fn set_generator_state(device: Device, state: &[u8]) -> Result<(), Tc
     check(unsafe { bertfit_set_generator_state(gpu(device), state.as_ptr()) })
 }
 
+/// While it lives, matrix products of this thread on a type of device are computed in
+/// bfloat16, whatever the kind of their inputs. One at a time.
+pub(crate) struct Autocast {
+    gpu: bool,
+    /// What libtorch keeps for it belongs to the thread.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Autocast {
+    pub(crate) fn begin(device: Device) -> Result<Self, TchError> {
+        let gpu = matches!(device, Device::Cuda(_));
+        // SAFETY: takes and leaves no memory.
+        check(unsafe { bertfit_autocast(gpu, true) })?;
+        Ok(Self {
+            gpu,
+            _of_this_thread: PhantomData,
+        })
+    }
+}
+
+impl Drop for Autocast {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        if let Err(error) = check(unsafe { bertfit_autocast(self.gpu, false) }) {
+            log::error!("libtorch failed to end autocasting: {error}");
+        }
+    }
+}
+
 /// A device as door.cpp counts them.
 fn gpu(device: Device) -> c_int {
     match device {
@@ -209,6 +240,18 @@ mod tests {
         assert_eq!((draw(), draw()), (then, later));
         let refused = set_generator_state(Device::Cpu, &state[..100]);
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn products_are_in_bfloat16_while_autocasting_and_gradients_in_float32() {
+        let x = Tensor::rand([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let guard = Autocast::begin(Device::Cpu).expect("autocasting");
+        let product = x.matmul(&x.tr());
+        drop(guard);
+        assert_eq!(product.kind(), Kind::BFloat16);
+        product.sum(Kind::Float).backward();
+        assert_eq!(x.grad().kind(), Kind::Float);
+        assert_eq!(x.matmul(&x.tr()).kind(), Kind::Float);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::encode::{ClassCollator, Inputs, TextEncoder, Truncation};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::{ConfusionMatrix, Metric};
-use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
+use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Linear, Precision};
 use crate::task::predictions::Predictions;
 
 /// Key of `config.json` under which the settings that only bertfit knows stand.
@@ -43,10 +43,11 @@ pub struct BertClassifierBuilder {
     labels: Option<Vec<String>>,
     dropout: Option<f64>,
     device: Device,
+    precision: Precision,
     max_length: Option<usize>,
-    truncation: Truncation,
+    truncation: Option<Truncation>,
     seed: u64,
-    fresh_head: bool,
+    head: HeadWeights,
 }
 
 impl BertClassifierBuilder {
@@ -70,16 +71,24 @@ impl BertClassifierBuilder {
         self
     }
 
+    /// The numbers that matrix products are computed in; default float32.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
     /// The most tokens of a row, special tokens included; longer texts are cut.
-    /// Default 128, or the model's positions if it has fewer.
+    /// Default that of the classifier in the folder; where there is none, 128, or the
+    /// model's positions if it has fewer.
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.max_length = Some(max_length);
         self
     }
 
-    /// Which text of a pair is cut; default the longer one.
+    /// Which text of a pair is cut; default as the classifier in the folder does; where
+    /// there is none, the longer one.
     pub fn truncation(mut self, truncation: Truncation) -> Self {
-        self.truncation = truncation;
+        self.truncation = Some(truncation);
         self
     }
 
@@ -91,7 +100,7 @@ impl BertClassifierBuilder {
 
     /// Starts with a random head even where the folder holds a trained one.
     pub fn fresh_head(mut self) -> Self {
-        self.fresh_head = true;
+        self.head = HeadWeights::Fresh;
         self
     }
 
@@ -102,55 +111,71 @@ impl BertClassifierBuilder {
     /// holds a head for other labels.
     pub fn build(self) -> Result<BertClassifier> {
         let config = BertConfig::from_dir(&self.dir)?;
-        let saved = saved_labels(&self.dir, &config)?;
-        let (labels, fresh) = match (self.labels, saved) {
-            (Some(asked), None) => (Labels::new(asked)?, self.fresh_head),
-            (Some(asked), Some(saved)) => {
-                if asked != saved && !self.fresh_head {
-                    let path = self.dir;
-                    return Err(Error::OtherHead {
-                        path,
-                        found: saved,
-                        asked,
-                    });
-                }
-                (Labels::new(asked)?, self.fresh_head)
-            }
-            (None, Some(saved)) => (Labels::new(saved)?, self.fresh_head),
-            (None, None) => {
-                let rule = "given, since the model folder names none".to_owned();
-                return Err(Error::Config {
-                    field: "labels",
-                    rule,
-                    got: "none".to_owned(),
+        let names = config.class_names(&self.dir.join("config.json"))?;
+        // A published encoder may carry the two default names; those say nothing.
+        let has_head = self.head == HeadWeights::Required || is_classifier(&config);
+        let saved = names.filter(|_| has_head);
+        let labels = match (self.labels, saved) {
+            (Some(asked), Some(saved)) if asked != saved && self.head != HeadWeights::Fresh => {
+                let path = self.dir;
+                return Err(Error::OtherHead {
+                    path,
+                    found: saved,
+                    asked,
                 });
             }
+            (Some(labels), _) | (None, Some(labels)) => Labels::new(labels)?,
+            (None, None) if self.head == HeadWeights::Required => {
+                return Err(Error::ModelConfig {
+                    path: self.dir.join("config.json"),
+                    field: "id2label",
+                    rule: "there, with the names of the classes".to_owned(),
+                    got: "nothing".to_owned(),
+                });
+            }
+            (None, None) => {
+                let rule = "given, since the model folder names none";
+                return Err(Error::config("labels", rule, "none"));
+            }
         };
-        let longest = config.max_position_embeddings as usize;
+        let saved = saved_settings(&self.dir, &config)?;
         let settings = Settings {
-            max_length: self.max_length.unwrap_or(longest.min(128)),
-            truncation: self.truncation,
+            max_length: self.max_length.unwrap_or(saved.max_length),
+            truncation: self.truncation.unwrap_or(saved.truncation),
         };
         let dropout = self.dropout.unwrap_or(config.head_dropout());
-        let head = if fresh {
-            HeadWeights::Fresh
-        } else {
-            HeadWeights::Found
-        };
         let source = Backbone::builder(&self.dir)
             .device(self.device)
+            .precision(self.precision)
             .seed(self.seed)
-            .head(head);
+            .head(self.head);
         BertClassifier::assemble(source, labels, dropout, settings)
     }
 }
 
-/// The labels of the head in a model folder. A published encoder without a head
-/// may carry the two default names; those say nothing.
-fn saved_labels(dir: &Path, config: &BertConfig) -> Result<Option<Vec<String>>> {
-    let classifies = config.architectures.iter().any(|name| name == ARCHITECTURE);
-    let names = config.class_names(&dir.join("config.json"))?;
-    Ok(names.filter(|_| classifies))
+fn is_classifier(config: &BertConfig) -> bool {
+    config.architectures.iter().any(|name| name == ARCHITECTURE)
+}
+
+/// How a folder's classifier encodes texts. One that another tool has saved takes as
+/// much as it can; a plain encoder gets the usual 128 tokens.
+fn saved_settings(dir: &Path, config: &BertConfig) -> Result<Settings> {
+    if let Some(saved) = config.other.get(SETTINGS_KEY) {
+        return Settings::deserialize(saved).map_err(|source| Error::Json {
+            path: dir.join("config.json"),
+            source,
+        });
+    }
+    let longest = config.max_position_embeddings as usize;
+    let max_length = match is_classifier(config) {
+        true => longest,
+        false => longest.min(128),
+    };
+    let truncation = Truncation::default();
+    Ok(Settings {
+        max_length,
+        truncation,
+    })
 }
 
 const ARCHITECTURE: &str = "BertForSequenceClassification";
@@ -164,10 +189,20 @@ impl BertClassifier {
             labels: None,
             dropout: None,
             device: Device::Cpu,
+            precision: Precision::default(),
             max_length: None,
-            truncation: Truncation::default(),
+            truncation: None,
             seed: 42,
-            fresh_head: false,
+            head: HeadWeights::Found,
+        }
+    }
+
+    /// A fitted classifier in a folder; its head, its labels and how it encodes texts
+    /// come from there.
+    pub fn saved(dir: impl Into<PathBuf>) -> BertClassifierBuilder {
+        BertClassifierBuilder {
+            head: HeadWeights::Required,
+            ..Self::builder(dir)
         }
     }
 
@@ -175,65 +210,21 @@ impl BertClassifier {
     ///
     /// # Errors
     /// When the folder is not a whole classifier.
-    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::load_on(dir, Device::Cpu)
-    }
-
-    /// Loads a fitted classifier onto a device.
-    ///
-    /// # Errors
-    /// When the folder is not a whole classifier.
-    pub fn load_on(dir: impl AsRef<Path>, device: Device) -> Result<Self> {
-        let dir = dir.as_ref();
-        let config = BertConfig::from_dir(dir)?;
-        let path = dir.join("config.json");
-        let labels = config
-            .class_names(&path)?
-            .ok_or_else(|| Error::ModelConfig {
-                path: path.clone(),
-                field: "id2label",
-                rule: "there, with the names of the classes".to_owned(),
-                got: "nothing".to_owned(),
-            })?;
-        let settings = match config.other.get(SETTINGS_KEY) {
-            Some(saved) => Settings::deserialize(saved).map_err(|source| Error::Json {
-                path: path.clone(),
-                source,
-            })?,
-            // A classifier that another tool has saved: as long as it can take.
-            None => Settings {
-                max_length: config.max_position_embeddings as usize,
-                truncation: Truncation::default(),
-            },
-        };
-        let dropout = config.head_dropout();
-        let source = Backbone::builder(dir)
-            .device(device)
-            .head(HeadWeights::Required);
-        Self::assemble(source, Labels::new(labels)?, dropout, settings)
+    pub fn load(dir: impl Into<PathBuf>) -> Result<Self> {
+        Self::saved(dir).build()
     }
 
     fn assemble(
-        source: crate::model::BackboneBuilder,
+        source: BackboneBuilder,
         labels: Labels,
         dropout: f64,
         settings: Settings,
     ) -> Result<Self> {
         if labels.len() < 2 {
-            let (rule, got) = ("at least 2 classes".to_owned(), labels.len().to_string());
-            return Err(Error::Config {
-                field: "labels",
-                rule,
-                got,
-            });
+            return Err(Error::config("labels", "at least 2 classes", labels.len()));
         }
         if !(0.0..1.0).contains(&dropout) {
-            let (rule, got) = ("at least 0 and below 1".to_owned(), dropout.to_string());
-            return Err(Error::Config {
-                field: "dropout",
-                rule,
-                got,
-            });
+            return Err(Error::config("dropout", "at least 0 and below 1", dropout));
         }
         let classes = labels.len() as i64;
         let (backbone, head) = source.build(|root, config| {

@@ -1,6 +1,8 @@
 //! Every number of a training run that changes its result, checked before the
 //! first step.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
@@ -72,6 +74,23 @@ pub enum EvalEvery {
     Epoch,
     /// After each so many optimizer steps, and at the end.
     Steps(usize),
+}
+
+impl FromStr for EvalEvery {
+    type Err = Error;
+
+    /// Reads `epoch` or a number of steps.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse() {
+            _ if text == "epoch" => Ok(Self::Epoch),
+            Ok(steps) if steps > 0 => Ok(Self::Steps(steps)),
+            _ => Err(Error::config(
+                "eval_every",
+                "epoch or a number of steps",
+                text,
+            )),
+        }
+    }
 }
 
 /// When a run has stopped getting better.
@@ -182,11 +201,7 @@ pub(super) fn ensure(
 ) -> Result<()> {
     match fits {
         true => Ok(()),
-        false => Err(Error::Config {
-            field,
-            rule: rule.to_owned(),
-            got: got.to_string(),
-        }),
+        false => Err(Error::config(field, rule, got)),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Dataset;
 use crate::encode::{Sampler, lengths, load};
 use crate::error::{Error, Result, TorchContext};
-use crate::fine_tuner::{FineTuner, ItemOf, Loss};
+use crate::fine_tuner::{FineTuner, ItemOf, Loss, forward};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,18 @@ impl Evaluation {
             "loss" => Some(self.loss),
             _ => self.metrics.get(name).copied(),
         }
+    }
+
+    /// The number that tells which evaluation is the best.
+    pub(super) fn main(&self, name: &str) -> Result<f64> {
+        self.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.metrics.keys().map(String::as_str).collect();
+            Error::config(
+                "metric",
+                format!("loss or one of {}", known.join(", ")),
+                name,
+            )
+        })
     }
 
     /// All numbers under Hugging Face's names, each with a prefix (`eval`,
@@ -69,8 +81,7 @@ pub fn evaluate<M: FineTuner>(
         ("eval_batch_size", batch_size),
     ] {
         if count == 0 {
-            let (rule, got) = ("at least 1 row".to_owned(), "0".to_owned());
-            return Err(Error::Config { field, rule, got });
+            return Err(Error::config(field, "at least 1 row", "0"));
         }
     }
     let start = Instant::now();
@@ -87,7 +98,7 @@ pub fn evaluate<M: FineTuner>(
         model.backbone().device(),
         |_, batch| {
             tch::no_grad(|| {
-                let logits = model.logits(&batch.inputs, false)?;
+                let logits = forward(model, &batch.inputs, false)?;
                 let loss: Loss = model.loss(&logits, &batch.target)?;
                 sum += loss.sum.f_double_value(&[]).doing("reading the loss")?;
                 count += loss.count;

@@ -55,11 +55,7 @@ impl Freeze {
             && first as i64 > layers
         {
             let rule = format!("at most {layers}, the encoder's layers");
-            return Err(Error::Config {
-                field: "freeze",
-                rule,
-                got: first.to_string(),
-            });
+            return Err(Error::config("freeze", rule, first));
         }
         let mut trainable = BTreeMap::new();
         for (name, variable) in variables {
@@ -79,11 +75,7 @@ impl Freeze {
                 "a setting that leaves a weight to train",
                 format!("{self:?}"),
             );
-            return Err(Error::Config {
-                field: "freeze",
-                rule: rule.to_owned(),
-                got,
-            });
+            return Err(Error::config("freeze", rule, got));
         }
         Ok(trainable)
     }

@@ -12,8 +12,8 @@ use crate::checkpoint::hex;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::fine_tuner::{FineTuner, ItemOf};
-use crate::model::ModelFiles;
 use crate::model::weights::bytes_of;
+use crate::model::{ModelFiles, Precision};
 
 /// What must be the same for a run to be resumed, and what should.
 #[derive(Debug, Serialize)]
@@ -23,6 +23,7 @@ impl Identity {
     /// Of a run that is about to start; `files` are the model's before its first step.
     pub(super) fn of<M: FineTuner>(
         config: &TrainConfig,
+        precision: Precision,
         files: &ModelFiles,
         train: &dyn Dataset<Item = ItemOf<M>>,
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
@@ -30,6 +31,7 @@ impl Identity {
         let dev = dev.map(|dev| data_set::<M>(dev)).transpose()?;
         Ok(Self(json!({
             "train_config": config,
+            "precision": precision,
             "train": data_set::<M>(train)?,
             "dev": dev,
             "model": {

@@ -101,11 +101,7 @@ impl AdamW {
             if weight.kind() != Kind::Float || weight.device() != device {
                 let rule = format!("float32 weights on {device:?} alone");
                 let got = format!("`{name}`: {:?} on {:?}", weight.kind(), weight.device());
-                return Err(Error::Config {
-                    field: "weights",
-                    rule,
-                    got,
-                });
+                return Err(Error::config("weights", rule, got));
             }
             let zeros = || tch::no_grad(|| weight.f_zeros_like()).doing("making moments");
             slots.push(Slot {

@@ -14,12 +14,12 @@ use super::identity::Identity;
 use super::optimizer::AdamW;
 use super::report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
 use super::saver::{Saver, Snapshot};
-use super::state::{RunState, Totals, bytes_of_hex};
+use super::state::{RunState, Totals};
 use crate::checkpoint::{Checkpoints, hex};
 use crate::data::Dataset;
 use crate::encode::{Batch, mix};
 use crate::error::{Error, Result, TorchContext};
-use crate::fine_tuner::{FineTuner, ItemOf, TargetOf};
+use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, forward};
 use crate::native;
 
 /// A run on its way.
@@ -64,8 +64,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             ("dev", dev.map(|dev| dev.len())),
         ] {
             if samples == Some(0) {
-                let (rule, got) = ("a data set with rows".to_owned(), "an empty one".to_owned());
-                return Err(Error::Config { field, rule, got });
+                return Err(Error::config(field, "a data set with rows", "an empty one"));
             }
         }
         let variables = model.backbone().named_variables();
@@ -130,7 +129,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
     ) -> Result<()> {
         let backbone = self.model.backbone();
         let files = backbone.files(|config| self.model.describe(config));
-        let identity = Identity::of::<M>(self.config, &files, train, self.dev)?;
+        let identity =
+            Identity::of::<M>(self.config, backbone.precision(), &files, train, self.dev)?;
         let mut saver = Saver::new(checkpoints, identity)?;
         if let Some(state) = saver.resumed(self.config.keep_best)? {
             let step = state.global_step;
@@ -174,11 +174,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if self.state.batches_done == 0 {
             tch::manual_seed(mix(self.config.seed, epoch) as i64);
         } else {
-            let state = bytes_of_hex(&self.state.generator).ok_or_else(|| Error::Config {
-                field: "generator",
-                rule: "bytes as hexadecimal digits".to_owned(),
-                got: "something else".to_owned(),
-            })?;
+            let state = self.state.generator_bytes()?;
             native::set_generator_state(self.model.backbone().device(), &state)
                 .doing("restoring the random generator")?;
             // What the last run left undone after its last step, if anything.
@@ -201,7 +197,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         rows: &[usize],
         batch: &Batch<TargetOf<M>>,
     ) -> Result<bool> {
-        let logits = self.model.logits(&batch.inputs, true)?;
+        let logits = forward(self.model, &batch.inputs, true)?;
         let loss = self.model.loss(&logits, &batch.target)?;
         loss.sum.f_backward().doing("computing gradients")?;
         let sum = loss.sum.f_double_value(&[]).doing("reading the loss")?;
@@ -351,20 +347,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         };
         self.state.evaluated_at = Some(step);
         let evaluation = evaluate(self.model, dev, self.config.eval_batch_size)?;
-        let name = self
-            .config
-            .metric
-            .as_deref()
-            .unwrap_or(self.model.main_metric());
-        let value = evaluation.get(name).ok_or_else(|| {
-            let known: Vec<_> = evaluation.metrics.keys().map(String::as_str).collect();
-            let rule = format!("loss or one of {}", known.join(", "));
-            Error::Config {
-                field: "metric",
-                rule,
-                got: name.to_owned(),
-            }
-        })?;
+        let name = self.config.metric.as_deref();
+        let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
         let is_best = self.best.offer(value, step, &self.trainable)?;
         let record = EvalRecord::new(step, self.state.epoch, &evaluation);
         for callback in self.callbacks.iter_mut() {

@@ -2,8 +2,11 @@
 //! transformers' `get_scheduler`, so that runs can be compared step by step.
 
 use std::f64::consts::PI;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 
 /// How the learning rate falls after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +30,41 @@ pub enum Warmup {
     Ratio(f64),
     /// So many steps.
     Steps(usize),
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    /// Reads `linear`, `cosine` or `constant`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "linear" => Ok(Self::Linear),
+            "cosine" => Ok(Self::Cosine),
+            "constant" => Ok(Self::Constant),
+            _ => Err(Error::config(
+                "schedule",
+                "linear, cosine or constant",
+                name,
+            )),
+        }
+    }
+}
+
+impl FromStr for Warmup {
+    type Err = Error;
+
+    /// Reads a share of all steps, below 1, or a number of steps.
+    fn from_str(text: &str) -> Result<Self> {
+        match (text.parse::<f64>(), text.parse()) {
+            (Ok(ratio), _) if (0.0..1.0).contains(&ratio) => Ok(Self::Ratio(ratio)),
+            (_, Ok(steps)) => Ok(Self::Steps(steps)),
+            _ => Err(Error::config(
+                "warmup",
+                "a share below 1 or a number of steps",
+                text,
+            )),
+        }
+    }
 }
 
 impl Default for Warmup {
@@ -95,5 +133,17 @@ mod tests {
     #[test]
     fn a_warm_up_longer_than_the_run_never_peaks() {
         assert_eq!(Schedule::Linear.factor(9, 20, 10), 0.45);
+    }
+
+    #[test]
+    fn words_are_read_as_the_recipes_flags_want_them() {
+        assert_eq!("cosine".parse::<Schedule>().ok(), Some(Schedule::Cosine));
+        assert!("cosin".parse::<Schedule>().is_err());
+        assert_eq!("0.1".parse::<Warmup>().ok(), Some(Warmup::Ratio(0.1)));
+        assert_eq!("0".parse::<Warmup>().ok(), Some(Warmup::Ratio(0.0)));
+        assert_eq!("100".parse::<Warmup>().ok(), Some(Warmup::Steps(100)));
+        for wrong in ["1.5", "-1", "NaN", ""] {
+            assert!(wrong.parse::<Warmup>().is_err(), "{wrong}");
+        }
     }
 }

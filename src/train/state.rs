@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::best::BestRecord;
 use super::report::{LogRecord, Stopped};
+use crate::error::{Error, Result};
 
 /// The state of a run after an optimizer step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,8 +45,16 @@ pub(super) struct Totals {
     pub(super) tokens: usize,
 }
 
+impl RunState {
+    pub(super) fn generator_bytes(&self) -> Result<Vec<u8>> {
+        let rule = "bytes as hexadecimal digits";
+        let problem = || Error::config("generator", rule, "something else");
+        bytes_of_hex(&self.generator).ok_or_else(problem)
+    }
+}
+
 /// The bytes that hexadecimal digits stand for; `None` if they are not such.
-pub(super) fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
+fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
     let digit = |place: usize| char::from(digits.as_bytes()[place]).to_digit(16);
     (0..digits.len())
         .step_by(2)

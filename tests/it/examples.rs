@@ -9,21 +9,28 @@ use serde_json::Value;
 use crate::fixture::{minilm, tiny};
 
 fn run(name: &str, arguments: &[&str]) -> Output {
+    let mut command = command(name, arguments);
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn command(name: &str, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let tests = std::env::current_exe().expect("the path of this binary");
     let target = tests.parent().and_then(Path::parent).expect("target/debug");
     let program = target
         .join("examples")
         .join(name)
         .with_extension(std::env::consts::EXE_EXTENSION);
-    Command::new(&program)
+    let mut command = Command::new(&program);
+    command
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env(
             "BERTFIT_MODELS",
             minilm().parent().expect("the folder of models"),
-        )
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+        );
+    command
 }
 
 #[track_caller]
@@ -114,6 +121,12 @@ fn examples_of_the_course_are_short() {
 
 /// The recipe on a small part of the reviews with the tiny model.
 fn recipe(out: &Path, more: &[&str]) -> Output {
+    let arguments = recipe_arguments(out, more);
+    let mut command = command("text_classification", &arguments);
+    command.output().expect("the recipe")
+}
+
+fn recipe_arguments(out: &Path, more: &[&str]) -> Vec<String> {
     let (model, out) = (tiny(), out.to_string_lossy().into_owned());
     let model = model.to_string_lossy();
     let fixed = [
@@ -125,7 +138,11 @@ fn recipe(out: &Path, more: &[&str]) -> Output {
         "sentence",
         "--quiet",
     ];
-    run("text_classification", &[&fixed[..], more].concat())
+    fixed
+        .iter()
+        .chain(more)
+        .map(|&word| word.to_owned())
+        .collect()
 }
 
 fn table(part: &str) -> String {
@@ -255,4 +272,67 @@ fn the_recipe_refuses_in_one_line_with_the_right_status() {
     assert_eq!(status(&output), Some(1));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(errors, format!("error: {} is not empty\n", out.display()));
+}
+
+#[test]
+fn the_recipe_is_killed_and_resumed_without_a_trace() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let (train, dev) = (table("dev"), table("test"));
+    let flags = [
+        "--train",
+        &train,
+        "--dev",
+        &dev,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        "8",
+        "--accumulate",
+        "2",
+        "--checkpoint-every",
+        "4",
+        "--keep",
+        "3",
+    ];
+    let output = recipe(&whole, &flags);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+
+    let mut child = command("text_classification", &recipe_arguments(&killed, &flags))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("a process");
+    while !killed.join("checkpoint-12").exists() {
+        let ended = child.try_wait().expect("a child");
+        assert!(ended.is_none(), "it ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().expect("a process to kill");
+    child.wait().expect("the end of the process");
+    assert!(!killed.join("model.safetensors").exists());
+
+    let flags = [&flags[..], &["--resume"]].concat();
+    let output = recipe(&killed, &flags);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let read = |out: &Path| std::fs::read(out.join("model.safetensors")).expect("a model");
+    assert!(read(&killed) == read(&whole), "the models differ");
+    let history = |out: &Path| {
+        let mut state = json(out.join("trainer_state.json"));
+        let history = state["log_history"].take();
+        history.as_array().expect("a list").len()
+    };
+    assert_eq!(history(&killed), history(&whole));
+
+    let again = recipe(&killed, &flags);
+    assert!(again.status.success());
+    assert_eq!(again.stdout, output.stdout);
+    let errors = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(
+        errors,
+        format!("the run in {} is finished\n", killed.display())
+    );
+    let output = recipe(&killed, &["--train", &train, "--resume", "--overwrite"]);
+    assert_eq!(output.status.code(), Some(2));
 }

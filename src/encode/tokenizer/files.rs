@@ -135,11 +135,11 @@ impl Source {
         for token in tokens {
             let token: String = token.into();
             if token.contains(['\n', '\r']) {
-                return Err(Error::Config {
-                    field: "vocab",
-                    rule: "tokens without line breaks".to_owned(),
-                    got: format!("{token:?}"),
-                });
+                return Err(Error::config(
+                    "vocab",
+                    "tokens without line breaks",
+                    format!("{token:?}"),
+                ));
             }
             text += &token;
             text.push('\n');

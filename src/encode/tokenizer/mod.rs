@@ -392,13 +392,13 @@ impl fmt::Debug for Tokenizer {
 
 /// How many tokens of text fit in.
 fn room(max_length: usize, special: usize) -> Result<usize> {
-    max_length
-        .checked_sub(special)
-        .ok_or_else(|| Error::Config {
-            field: "max_length",
-            rule: format!("at least {special}, for the special tokens"),
-            got: max_length.to_string(),
-        })
+    max_length.checked_sub(special).ok_or_else(|| {
+        Error::config(
+            "max_length",
+            format!("at least {special}, for the special tokens"),
+            max_length,
+        )
+    })
 }
 
 #[cfg(test)]

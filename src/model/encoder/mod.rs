@@ -35,6 +35,9 @@ pub(crate) struct Layout {
     bias: Tensor,
 }
 
+/// The lowest finite number of bfloat16, which float32 has too.
+const LOWEST: f64 = -3.389_531_389_251_535_5e38;
+
 impl Layout {
     fn of(inputs: &Inputs) -> Result<Self> {
         let (batch, length) = inputs.size();
@@ -42,9 +45,8 @@ impl Layout {
             .attention_mask
             .f_to_kind(Kind::Float)
             .and_then(|mask| mask.f_rsub_scalar(1.0))
-            // The lowest finite number, as transformers uses: a row without a
-            // single token then gives an even spread instead of NaN.
-            .and_then(|padding| padding.f_mul_scalar(f64::from(f32::MIN)))
+            // A row without a single token then gives an even spread instead of NaN.
+            .and_then(|padding| padding.f_mul_scalar(LOWEST))
             .and_then(|bias| bias.f_view([batch, 1, 1, length]))
             .doing("reading the attention mask")?;
         Ok(Self {

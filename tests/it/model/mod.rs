@@ -1,4 +1,5 @@
 mod config;
 mod encoder;
+mod precision;
 mod rust_bert;
 mod weights;

@@ -1,6 +1,9 @@
 //! The classifier as a user meets it: building, predicting, saving, loading.
 
-use bertfit::{BertClassifier, BertConfig, Error, Example, FineTuner, TrainConfig, Truncation};
+use bertfit::{
+    BertClassifier, BertClassifierBuilder, BertConfig, Error, Example, FineTuner, TrainConfig,
+    Truncation,
+};
 use proptest::prelude::*;
 
 use crate::fixture::{eight, minilm, tiny, with_config};
@@ -122,6 +125,13 @@ fn a_saved_classifier_loads_with_the_same_answers_and_settings() {
         (encoder.max_length(), encoder.truncation()),
         (7, Truncation::OnlyFirst)
     );
+    // To train on, it goes on as it was; what is given wins.
+    let more = |builder: BertClassifierBuilder| {
+        let encoder = builder.build().and_then(|model| model.encoder());
+        encoder.expect("an encoder").max_length()
+    };
+    assert_eq!(more(BertClassifier::builder(&path)), 7);
+    assert_eq!(more(BertClassifier::builder(&path).max_length(9)), 9);
     let config = BertConfig::from_dir(&path).expect("a configuration");
     assert_eq!(config.classifier_dropout, Some(0.3));
     assert_eq!(config.architectures, ["BertForSequenceClassification"]);

@@ -68,19 +68,19 @@ type Outcome = (TrainReport, BTreeMap<String, Tensor>);
 fn run_with(
     config: TrainConfig,
     checkpoints: Checkpoints,
-    train: &Vec<Example>,
+    train: Vec<Example>,
     stop: usize,
 ) -> Result<Outcome> {
     let mut model = classifier();
     let mut trainer = Trainer::new(config)?
         .checkpoints(checkpoints)
         .callback(StopAt(stop));
-    let report = trainer.run(&mut model, train, Some(&eight()))?;
+    let report = trainer.run(&mut model, &train, Some(&eight()))?;
     Ok((report, weights(&model)))
 }
 
 fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
-    run_with(config(), checkpoints, &rows(), stop)
+    run_with(config(), checkpoints, rows(), stop)
 }
 
 #[track_caller]
@@ -297,7 +297,7 @@ fn another_run_is_refused_with_what_differs() {
         ..config()
     };
     assert_eq!(
-        differences(run_with(other_config, resume(), &rows(), 0)),
+        differences(run_with(other_config, resume(), rows(), 0)),
         [
             "train_config.batch_size: 2, now 4",
             "train_config.learning_rate: 0.003, now 0.001"
@@ -305,7 +305,7 @@ fn another_run_is_refused_with_what_differs() {
     );
     let mut other_rows = rows();
     other_rows[3].label = "bad".to_owned();
-    let other_data = differences(run_with(config(), resume(), &other_rows, 0));
+    let other_data = differences(run_with(config(), resume(), other_rows, 0));
     assert_eq!(other_data.len(), 1);
     assert!(
         other_data[0].starts_with("train.sha256: "),
