@@ -18,7 +18,10 @@ use stage::{checkpoint, collate, forward, tokenize, train_step};
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(10);
+    config = {
+        bertfit::reuse_memory();
+        Criterion::default().sample_size(10)
+    };
     targets = tokenize::bench, collate::bench, forward::bench, train_step::bench, checkpoint::bench
 }
 criterion_main!(benches);

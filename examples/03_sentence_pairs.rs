@@ -8,6 +8,7 @@
 use bertfit::{BertClassifier, Example, FineTuner, ProgressBar, Table, TrainConfig, Trainer};
 
 fn main() -> bertfit::Result<()> {
+    bertfit::reuse_memory();
     let models = std::env::var("BERTFIT_MODELS").unwrap_or("target/models".to_owned());
     let (train, dev) = (pairs("train")?, pairs("dev")?);
     let mut classifier = BertClassifier::builder(format!("{models}/all-MiniLM-L6-v2"))

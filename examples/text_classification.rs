@@ -202,6 +202,7 @@ impl Args {
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let args = Args::parse();
+    bertfit::reuse_memory();
     if args.train.is_none() && args.dev.is_none() && args.test.is_none() {
         eprintln!("error: nothing to do: give --train, --dev or --test");
         return ExitCode::from(2);

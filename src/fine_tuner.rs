@@ -7,9 +7,10 @@ use tch::Tensor;
 
 use crate::data::{Dataset, Text};
 use crate::encode::{Collator, Inputs, TextEncoder};
-use crate::error::Result;
+use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
 use crate::model::{Backbone, BertConfig};
+use crate::native::OneDnn;
 use crate::predict;
 use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
 
@@ -124,6 +125,8 @@ pub trait FineTuner: Sized {
 /// The logits of a batch as float32, computed in the model's precision.
 pub(crate) fn forward<M: FineTuner>(model: &M, inputs: &Inputs, train: bool) -> Result<Tensor> {
     let backbone = model.backbone();
+    let device = backbone.device();
+    let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
     let compute = || model.logits(inputs, train);
-    backbone.precision().of(backbone.device(), compute)
+    backbone.precision().of(device, compute)
 }

@@ -31,6 +31,7 @@ pub use model::{
     Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, Precision,
     cpu_has_bf16,
 };
+pub use native::reuse_memory;
 pub use run_folder::RunFolder;
 pub use task::{BertClassifier, BertClassifierBuilder, Predictions};
 pub use tiny::write_tiny_model;

@@ -1,5 +1,5 @@
-// The door to libtorch: any operator by the name of its schema, generator states and
-// autocasting. No exception leaves this file: each function returns nullptr, or a message
+// The door to libtorch: any operator by the name of its schema, and what is no operator:
+// gradients, generator states, autocasting. No exception leaves this file: each function returns nullptr, or a message
 // that the caller frees.
 
 #include <ATen/Context.h>
@@ -25,7 +25,7 @@
 namespace {
 
 // The same order as `Tag` in mod.rs.
-enum Tag : int32_t { TensorList, Double, Bool };
+enum Tag : int32_t { TensorList, OneTensor, Double, Bool };
 
 char no_memory[] = "no memory is left for an error message";
 
@@ -88,6 +88,7 @@ DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments
                     stack.emplace_back(std::move(list));
                     break;
                 }
+                case OneTensor: stack.emplace_back(*argument.tensors[0]); break;
                 case Double: stack.emplace_back(argument.number); break;
                 case Bool: stack.emplace_back(argument.truth); break;
             }
@@ -105,6 +106,13 @@ DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments
                 TORCH_CHECK(result.isNone(), "a result is neither a tensor nor a list of tensors");
             }
         }
+    });
+}
+
+// Takes the gradients of leaves away.
+DOOR char* bertfit_drop_gradients(at::Tensor* const* tensors, size_t count) {
+    return guarded([&] {
+        for (size_t i = 0; i < count; ++i) tensors[i]->mutable_grad().reset();
     });
 }
 
@@ -138,6 +146,16 @@ DOOR char* bertfit_autocast(bool gpu, bool begin) {
             at::autocast::clear_cache();  // of weights in bfloat16
         }
         at::autocast::set_autocast_enabled(device, begin);
+    });
+}
+
+// Sets the precision of float32 products; hands back what it was. The numbers are those
+// of at::Float32MatmulPrecision: highest, high, medium.
+DOOR char* bertfit_matmul_precision(int precision, int* was) {
+    return guarded([&] {
+        at::Context& context = at::globalContext();
+        *was = static_cast<int>(context.float32MatmulPrecision());
+        context.setFloat32MatmulPrecision(static_cast<at::Float32MatmulPrecision>(precision));
     });
 }
 

@@ -1,8 +1,12 @@
 //! The one door to what libtorch has and tch lacks, and the only `unsafe` of the
-//! crate: any operator by the name of its schema, the state of random generators, and
-//! autocasting. What comes out is safe: errors are values, tensors are owned.
+//! crate: any operator by the name of its schema, and what is no operator:
+//! gradients, generator states, autocasting. What comes out is safe: errors are values, tensors are owned.
 #![allow(unsafe_code)]
 
+mod memory;
+mod products;
+
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
@@ -10,11 +14,15 @@ use std::ptr;
 use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
+pub use memory::reuse_memory;
+pub(crate) use products::OneDnn;
+
 /// Kinds of argument, in the order of `Tag` in door.cpp.
 #[repr(i32)]
 #[derive(Clone, Copy)]
 enum Tag {
     TensorList,
+    OneTensor,
     Double,
     Bool,
 }
@@ -48,6 +56,7 @@ unsafe extern "C" {
         take: extern "C" fn(*mut c_void, *mut C_tensor),
         context: *mut c_void,
     ) -> *mut c_char;
+    fn bertfit_drop_gradients(tensors: *const *const C_tensor, count: usize) -> *mut c_char;
     fn bertfit_generator_state(
         gpu: c_int,
         take: extern "C" fn(*mut c_void, *mut C_tensor),
@@ -55,6 +64,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn bertfit_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
     fn bertfit_autocast(gpu: bool, begin: bool) -> *mut c_char;
+    fn bertfit_matmul_precision(precision: c_int, was: *mut c_int) -> *mut c_char;
     fn bertfit_free(message: *mut c_char);
 }
 
@@ -62,6 +72,8 @@ unsafe extern "C" {
 pub(crate) enum Arg<'a> {
     /// `Tensor[]`
     Tensors(&'a [Tensor]),
+    /// `Tensor` or `Tensor?`
+    Tensor(&'a Tensor),
     /// `float` or `Scalar`
     Double(f64),
     /// `bool`
@@ -97,12 +109,14 @@ impl Op {
             .iter()
             .map(|argument| match argument {
                 Arg::Tensors(tensors) => tensors.iter().map(Tensor::as_ptr).collect(),
+                Arg::Tensor(tensor) => vec![tensor.as_ptr()],
                 _ => Vec::new(),
             })
             .collect();
         let raw = |(argument, tensors): (&Arg, &Vec<_>)| {
             let (tag, truth, number) = match *argument {
                 Arg::Tensors(_) => (Tag::TensorList, false, 0.0),
+                Arg::Tensor(_) => (Tag::OneTensor, false, 0.0),
                 Arg::Double(number) => (Tag::Double, false, number),
                 Arg::Bool(truth) => (Tag::Bool, truth, 0.0),
             };
@@ -125,6 +139,17 @@ impl Op {
         check(message)?;
         Ok(results)
     }
+}
+
+/// Takes the gradients of leaves away, so that the next backward pass gives them new
+/// ones instead of adding to zeros.
+pub(crate) fn drop_gradients<'a>(
+    leaves: impl IntoIterator<Item = &'a Tensor>,
+) -> Result<(), TchError> {
+    let pointers: Vec<_> = leaves.into_iter().map(Tensor::as_ptr).collect();
+    let pointers: Vec<*const C_tensor> = pointers.into_iter().map(|p| p as *const _).collect();
+    // SAFETY: the tensors outlive the call.
+    check(unsafe { bertfit_drop_gradients(pointers.as_ptr(), pointers.len()) })
 }
 
 /// The state of the device's default random generator, bytes that only libtorch
@@ -155,11 +180,21 @@ pub(crate) struct Autocast {
     _of_this_thread: PhantomData<*const ()>,
 }
 
+thread_local! {
+    static AUTOCASTING: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Autocast {
+    /// Whether this thread is in such a region.
+    pub(crate) fn is_on() -> bool {
+        AUTOCASTING.get()
+    }
+
     pub(crate) fn begin(device: Device) -> Result<Self, TchError> {
         let gpu = matches!(device, Device::Cuda(_));
         // SAFETY: takes and leaves no memory.
         check(unsafe { bertfit_autocast(gpu, true) })?;
+        AUTOCASTING.set(true);
         Ok(Self {
             gpu,
             _of_this_thread: PhantomData,
@@ -169,6 +204,7 @@ impl Autocast {
 
 impl Drop for Autocast {
     fn drop(&mut self) {
+        AUTOCASTING.set(false);
         // SAFETY: as above.
         if let Err(error) = check(unsafe { bertfit_autocast(self.gpu, false) }) {
             log::error!("libtorch failed to end autocasting: {error}");

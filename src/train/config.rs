@@ -144,6 +144,13 @@ impl TrainConfig {
         }
     }
 
+    /// What gradients of this norm are multiplied by, as in PyTorch's
+    /// `clip_grad_norm_`.
+    pub(super) fn clip_factor(&self, norm: f64) -> f64 {
+        let factor = self.max_grad_norm.map(|most| most / (norm + 1e-6));
+        factor.map_or(1.0, |factor| factor.min(1.0))
+    }
+
     /// Checks every number.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::error::{Error, Result, TorchContext};
+use crate::native;
 
 /// The part of the model that stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ impl Freeze {
             let rule = format!("at most {layers}, the encoder's layers");
             return Err(Error::config("freeze", rule, first));
         }
+        // An earlier run may have left gradients, which are not this one's.
+        native::drop_gradients(variables.values()).doing("taking gradients away")?;
         let mut trainable = BTreeMap::new();
         for (name, variable) in variables {
             let trained = !self.covers(name);
@@ -65,9 +68,6 @@ impl Freeze {
                 .doing("freezing weights")?;
             if trained {
                 trainable.insert(name.clone(), variable.shallow_clone());
-            } else {
-                // An earlier run may have left a gradient, which is not this one's.
-                variable.shallow_clone().zero_grad();
             }
         }
         if trainable.is_empty() {

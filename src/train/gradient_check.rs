@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, GradientProblem, Result, TorchContext};
 
 /// Checks that each trainable variable has a finite gradient that is not zero
-/// everywhere, and each frozen one none (or, left by an earlier run, zeros).
+/// everywhere, and each frozen one none.
 pub(super) fn check_gradients(variables: &BTreeMap<String, Tensor>) -> Result<()> {
     for (name, variable) in variables {
         if let Some(problem) = problem_with(name, variable).doing("checking gradients")? {
@@ -27,14 +27,14 @@ fn problem_with(
 ) -> std::result::Result<Option<GradientProblem>, tch::TchError> {
     let gradient = variable.f_grad()?;
     let trained = variable.requires_grad();
-    if !gradient.defined() {
-        return Ok(trained.then_some(GradientProblem::Absent));
+    match (gradient.defined(), trained) {
+        (false, true) => return Ok(Some(GradientProblem::Absent)),
+        (true, false) => return Ok(Some(GradientProblem::Frozen)),
+        (false, false) => return Ok(None),
+        (true, true) => {}
     }
     // A NaN or infinity anywhere makes the sum of magnitudes one too.
     let sum = gradient.f_abs()?.f_sum(Kind::Double)?.f_double_value(&[])?;
-    if !trained {
-        return Ok((sum != 0.0).then_some(GradientProblem::Frozen));
-    }
     // Softmax does not change when a constant is added to all scores of a row,
     // which is all that the keys' bias does: its gradient is zero but for rounding.
     let zero = sum == 0.0 && !name.ends_with("attention.self.key.bias");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
-use crate::native::{Arg, Op};
+use crate::native::{self, Arg, Op};
 use crate::train::config::ensure;
 
 /// The numbers of AdamW, but for the learning rate.
@@ -115,52 +115,46 @@ impl AdamW {
         Ok(Self { config, slots })
     }
 
-    /// Sets all gradients to zero; their memory is kept.
-    pub fn zero_grad(&mut self) {
-        for slot in &mut self.slots {
-            slot.weight.zero_grad();
-        }
-    }
-
-    /// Multiplies all gradients by `scale`, then, if their norm is above
-    /// `max_norm`, by `max_norm / (norm + 1e-6)`, as PyTorch's `clip_grad_norm_`.
-    /// Returns the norm after scaling and before clipping.
+    /// Takes all gradients away, as PyTorch's `zero_grad` does.
     ///
     /// # Errors
     /// When libtorch refuses an operation.
-    pub fn clip_gradients(&mut self, scale: f64, max_norm: Option<f64>) -> Result<f64> {
+    pub fn zero_grad(&mut self) -> Result<()> {
+        let weights = self.slots.iter().map(|slot| &slot.weight);
+        native::drop_gradients(weights).doing("taking gradients away")
+    }
+
+    /// The norm of all gradients together; 0 if there are none.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    pub fn gradient_norm(&self) -> Result<f64> {
         static NORMS: OnceLock<Op> = OnceLock::new();
-        static MULTIPLY: OnceLock<Op> = OnceLock::new();
-        let clip = || -> Result<f64, TchError> {
+        let norm = || -> Result<f64, TchError> {
             let gradients = self.gradients_of(|_| true)?.1;
             if gradients.is_empty() {
                 return Ok(0.0);
             }
             let norms = found(&NORMS, "aten::_foreach_norm", "Scalar")?;
             let norms = norms.call(&[Arg::Tensors(&gradients), Arg::Double(2.0)])?;
-            let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? * scale;
-            // Not `min`, which would turn a NaN into 1.
-            let clipped = max_norm.map_or(1.0, |most| (most / (norm + 1e-6)).clamp(0.0, 1.0));
-            let factor = scale * clipped;
-            if factor != 1.0 {
-                let multiply = found(&MULTIPLY, "aten::_foreach_mul_", "Scalar")?;
-                multiply.call(&[Arg::Tensors(&gradients), Arg::Double(factor)])?;
-            }
-            Ok(norm)
+            Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])
         };
-        tch::no_grad(clip).doing("clipping gradients")
+        tch::no_grad(norm).doing("measuring gradients")
     }
 
-    /// Moves the weights. A weight without a gradient stays as it is, and so do its
-    /// moments.
+    /// Moves the weights by their gradients times `gradient_factor`, the gradients
+    /// being multiplied on the way. A weight without a gradient stays as it is, and so
+    /// do its moments.
     ///
     /// # Errors
     /// When libtorch refuses an operation.
-    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
+    pub fn step(&mut self, learning_rate: f64, gradient_factor: f64) -> Result<()> {
         static FUSED: OnceLock<Op> = OnceLock::new();
         let (first, second) = self.config.betas;
         let step = || -> Result<(), TchError> {
             let fused = found(&FUSED, "aten::_fused_adamw_", "")?;
+            // The kernel divides, in the same pass in which it moves the weights.
+            let divisor = Tensor::f_full([], 1.0 / gradient_factor, (Kind::Float, self.device()))?;
             for decays in [true, false] {
                 let (slots, gradients) = self.gradients_of(|slot| slot.decays() == decays)?;
                 if slots.is_empty() {
@@ -195,6 +189,7 @@ impl AdamW {
                     Arg::Double(self.config.eps),
                     Arg::Bool(false), // amsgrad
                     Arg::Bool(false), // maximize
+                    Arg::Tensor(&divisor),
                 ])?;
             }
             Ok(())
@@ -236,19 +231,12 @@ impl AdamW {
             let copied = tch::no_grad(|| tensor.shallow_clone().f_copy_(&state[&name]));
             copied.doing("loading moments")?;
         }
-        for slot in &self.slots {
-            // A weight that has moved has a gradient ever since, if only of zeros, and
-            // moves on by its moments.
-            let gradient = || -> Result<(), TchError> {
-                if slot.step.f_double_value(&[])? > 0.0 && !slot.weight.f_grad()?.defined() {
-                    let zero = slot.weight.f_mul_scalar(0.0)?.f_sum(Kind::Float)?;
-                    zero.f_backward()?;
-                }
-                Ok(())
-            };
-            gradient().doing("making gradients")?;
-        }
         Ok(())
+    }
+
+    fn device(&self) -> Device {
+        let first = self.slots.first();
+        first.map_or(Device::Cpu, |slot| slot.weight.device())
     }
 
     /// The slots that `wanted` picks and that have a gradient, with it.

@@ -86,8 +86,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             .iter()
             .map(|(name, x)| (name.clone(), x.shallow_clone()))
             .collect();
-        let mut optimizer = AdamW::new(shallow, config.optimizer)?;
-        optimizer.zero_grad();
+        let optimizer = AdamW::new(shallow, config.optimizer)?;
         let metric = config.metric.as_deref().unwrap_or(model.main_metric());
         Ok(Self {
             config,
@@ -142,7 +141,6 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             self.best.resume(state.best, weights);
             saver.load_weights(step, &files.weights)?;
             self.optimizer.load_state(&saver.optimizer_state(step)?)?;
-            self.optimizer.zero_grad();
             self.plan.resumed_step = step;
             self.earlier = state.runtime;
             self.state = state;
@@ -253,13 +251,13 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if done == 0 && self.config.check_gradients {
             check_gradients(&self.model.backbone().named_variables())?;
         }
-        let clip = self.config.max_grad_norm;
-        let grad_norm = self.optimizer.clip_gradients(1.0 / group.count, clip)?;
+        let grad_norm = self.optimizer.gradient_norm()? / group.count;
         if !grad_norm.is_finite() {
             return Err(not_finite("gradient norm", grad_norm));
         }
-        self.optimizer.step(learning_rate)?;
-        self.optimizer.zero_grad();
+        let clip = self.config.clip_factor(grad_norm);
+        self.optimizer.step(learning_rate, clip / group.count)?;
+        self.optimizer.zero_grad()?;
         self.state.global_step += 1;
         self.state.epoch = self.state.epochs_done as f64
             + self.state.batches_done as f64 / self.epoch_batches as f64;

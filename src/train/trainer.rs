@@ -8,8 +8,9 @@ use super::run::Run;
 use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
 use crate::encode::{lengths, load};
-use crate::error::Result;
+use crate::error::{Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf};
+use crate::native::OneDnn;
 
 /// Trains any [`FineTuner`] as a [`TrainConfig`] says.
 #[derive(Default)]
@@ -77,6 +78,7 @@ impl<'c> Trainer<'c> {
         }
         run.start();
         let device = model.backbone().device();
+        let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
         while !run.has_ended() {
             let batches = sampler.batches(&lengths, run.epoch());
             let done = run.begin_epoch(batches.len())?;

@@ -1,8 +1,11 @@
 //! Which weights move, and the check that gradients flow accordingly.
 
+use std::collections::BTreeMap;
+
 use bertfit::tch::Tensor;
 use bertfit::{
-    Backbone, ClassCollator, FineTuner, Freeze, Inputs, Linear, Loss, Result, TrainConfig, Warmup,
+    Backbone, BertClassifier, ClassCollator, Collator, FineTuner, Freeze, Inputs, Linear, Loss,
+    Result, TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
@@ -52,12 +55,20 @@ fn frozen_weights_take_no_gradient_memory() {
         },
     )
     .expect("a run");
-    for (name, tensor) in model.backbone().named_variables() {
-        assert_eq!(
-            tensor.grad().defined(),
-            !Freeze::Layers(1).covers(&name),
-            "{name}"
-        );
+    let gradients = |model: &BertClassifier| -> BTreeMap<String, bool> {
+        let variables = model.backbone().named_variables().into_iter();
+        let has_one = |(name, tensor): (String, Tensor)| (name, tensor.grad().defined());
+        variables.map(has_one).collect()
+    };
+    let left = gradients(&model);
+    assert!(left.values().all(|has_one| !has_one), "{left:?}");
+    let batch = model.collator().expect("a collator").collate(&eight());
+    let batch = batch.expect("a batch");
+    let logits = model.logits(&batch.inputs, true).expect("logits");
+    let loss = model.loss(&logits, &batch.target).expect("a loss");
+    loss.sum.backward();
+    for (name, has_one) in gradients(&model) {
+        assert_eq!(has_one, !Freeze::Layers(1).covers(&name), "{name}");
     }
 }
 
