@@ -15,6 +15,7 @@ use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertClassifier, BertConfig, Error, EvalEvery, Example, FineTuner, Labels,
     Predictions, ProgressBar, Result, RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup,
+    model_dir,
 };
 use clap::{Parser, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ use serde_json::{Map, Value, json};
 /// Fits a BERT to classify texts or pairs of texts; evaluates; predicts.
 #[derive(Parser)]
 struct Args {
-    /// Model folder: an encoder to fit, or a classifier
+    /// Model folder, or a name on the Hugging Face Hub: an encoder to fit, or a classifier
     #[arg(long)]
     model: PathBuf,
     /// Table to train on (TSV, CSV or JSON lines; also .gz and .xz)
@@ -198,12 +199,12 @@ impl Args {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let args = Args::parse();
+    let mut args = Args::parse();
     if args.train.is_none() && args.dev.is_none() && args.test.is_none() {
         eprintln!("error: nothing to do: give --train, --dev or --test");
         return ExitCode::from(2);
     }
-    match run(&args) {
+    match run(&mut args) {
         Ok(results) => {
             println!("{results}");
             ExitCode::SUCCESS
@@ -221,7 +222,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &mut Args) -> Result<String> {
     if let Some(threads) = args.threads {
         bertfit::tch::set_num_threads(threads);
     }
@@ -232,6 +233,7 @@ fn run(args: &Args) -> Result<String> {
         .as_deref()
         .map(|path| args.table(path)?.read())
         .transpose()?;
+    args.model = model_dir(&args.model)?;
     let mut classifier = match &train {
         Some(train) => new_classifier(args, train)?,
         None => BertClassifier::load_on(&args.model, args.device)?,
