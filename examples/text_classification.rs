@@ -15,7 +15,7 @@ use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertClassifier, BertClassifierBuilder, BertConfig, CheckpointEvery, Checkpoints,
     Error, EvalEvery, Example, FineTuner, Labels, Precision, Predictions, ProgressBar, Result,
-    RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup,
+    RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::Parser;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 /// Fits a BERT to classify texts or pairs of texts; evaluates; predicts.
 #[derive(Parser)]
 struct Args {
-    /// Model folder: an encoder to fit, or a classifier
+    /// Model folder, or a name on the Hugging Face Hub: an encoder to fit, or a classifier
     #[arg(long)]
     model: PathBuf,
     /// Table to train on (TSV, CSV or JSON lines; also .gz and .xz)
@@ -201,13 +201,13 @@ impl Args {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let args = Args::parse();
+    let mut args = Args::parse();
     bertfit::reuse_memory();
     if args.train.is_none() && args.dev.is_none() && args.test.is_none() {
         eprintln!("error: nothing to do: give --train, --dev or --test");
         return ExitCode::from(2);
     }
-    match run(&args) {
+    match run(&mut args) {
         Ok(results) => {
             println!("{results}");
             ExitCode::SUCCESS
@@ -219,7 +219,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &mut Args) -> Result<String> {
     if let Some(threads) = args.threads {
         bertfit::tch::set_num_threads(threads);
     }
@@ -230,6 +230,7 @@ fn run(args: &Args) -> Result<String> {
         .as_deref()
         .map(|path| args.table(path)?.read())
         .transpose()?;
+    args.model = model_dir(&args.model)?;
     let mut classifier = match &train {
         Some(train) => new_classifier(args, train)?,
         None => args.builder(BertClassifier::saved(&args.model)).build()?,

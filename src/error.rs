@@ -142,6 +142,36 @@ pub enum Error {
         asked: Vec<String>,
     },
 
+    /// The Hugging Face Hub does not give a model's file, and would not if it were
+    /// asked again.
+    #[error("`{model}`: {file} from {endpoint}: {problem}")]
+    Hub {
+        /// The model's name, as it was given.
+        model: String,
+        /// The file that was asked for.
+        file: String,
+        /// Address of the Hub.
+        endpoint: String,
+        /// Why, and what to do.
+        problem: String,
+    },
+
+    /// The Hugging Face Hub, or the way to it, is down.
+    #[error(
+        "`{model}`: cannot download {file} from {endpoint}: try again, or look at the \
+         connection, proxies and `HF_ENDPOINT`"
+    )]
+    HubUnreachable {
+        /// The model's name, as it was given.
+        model: String,
+        /// The file that was asked for.
+        file: String,
+        /// Address of the Hub.
+        endpoint: String,
+        /// Why.
+        source: io::Error,
+    },
+
     /// A folder that should be new or empty is not.
     #[error("{} is not empty", path.display())]
     NotEmpty {

@@ -5,6 +5,7 @@ mod data;
 mod encode;
 mod error;
 mod fine_tuner;
+mod hub;
 mod json;
 mod metrics;
 mod model;
@@ -26,6 +27,7 @@ pub use encode::{
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
+pub use hub::model_dir;
 pub use metrics::{ConfusionMatrix, Metric, NoMetric};
 pub use model::{
     Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, Precision,

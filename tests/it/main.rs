@@ -6,6 +6,7 @@ mod encode;
 mod error;
 mod examples;
 mod fixture;
+mod hub;
 mod metrics;
 mod model;
 mod run_folder;

@@ -13,9 +13,12 @@ use crate::stamp::files_below;
 /// Lines of the longest file that is still one concept.
 const MOST_LINES: usize = 450;
 
+/// All but the default features; the packaged crate is tested with these alone.
+const FEATURES: [&str; 4] = ["--package", "bertfit", "--features", "hub"];
+
 /// The whole test suite: unit tests, `tests/it`, examples and doctests.
 pub fn suite(workspace: &Workspace, more: &[String]) -> Result<()> {
-    let fixed = ["test", "--package", "bertfit"].into_iter();
+    let fixed = ["test"].into_iter().chain(FEATURES);
     let arguments: Vec<&str> = fixed.chain(more.iter().map(String::as_str)).collect();
     workspace.cargo(&arguments)
 }
@@ -33,7 +36,8 @@ pub fn all(workspace: &Workspace) -> Result<()> {
         ("file sizes", file_sizes),
         ("clippy", |w| {
             w.cargo(&[&["clippy", "--package", "xtask"], &LINT[..]].concat())?;
-            w.cargo(&[&["clippy", "--package", "bertfit"], &LINT[..]].concat())
+            w.cargo(&[&["clippy", "--package", "bertfit"], &LINT[..]].concat())?;
+            w.cargo(&[&["clippy"], &FEATURES[..], &LINT[..]].concat())
         }),
         ("set-up's tests", |w| {
             w.cargo(&["test", "--package", "xtask"])
@@ -42,20 +46,14 @@ pub fn all(workspace: &Workspace) -> Result<()> {
             let deny = [("RUSTDOCFLAGS", "-Dwarnings")];
             w.cargo_in(
                 w.root(),
-                &["doc", "--no-deps", "--package", "bertfit"],
+                &[&["doc", "--no-deps"], &FEATURES[..]].concat(),
                 &deny,
             )
         }),
         ("tests", |w| suite(w, &[])),
         ("benches", |w| {
-            w.cargo(&[
-                "bench",
-                "--package",
-                "bertfit",
-                "--no-run",
-                "--profile",
-                "dev",
-            ])
+            let build = ["--no-run", "--profile", "dev"];
+            w.cargo(&[&["bench"], &FEATURES[..], &build[..]].concat())
         }),
         ("package", package),
     ];

@@ -1,0 +1,393 @@
+//! Downloads from a Hub on this machine. The environment belongs to the whole process,
+//! so each download is in another one: this binary with a single test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bertfit::{BertClassifier, model_dir};
+use tempfile::TempDir;
+
+use super::server::{Hub, WEIGHTS, commit, etag};
+
+/// Not a test of its own, but what the other process runs; without the variable it is
+/// nothing.
+#[test]
+fn other_process() {
+    let Ok(name) = std::env::var("BERTFIT_TEST_HUB_NAME") else {
+        return;
+    };
+    let _ = env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .try_init();
+    let loaded = model_dir(&name).and_then(|dir| {
+        let builder = BertClassifier::builder(&dir).labels(["good", "bad"]);
+        builder.build().map(|_| dir)
+    });
+    let line = match loaded {
+        Ok(dir) => format!("found {}", dir.display()),
+        Err(error) => match std::error::Error::source(&error) {
+            Some(source) => format!("error {error}: {source}"),
+            None => format!("error {error}"),
+        },
+    };
+    println!("\n{line}");
+}
+
+/// A Hub, and a computer with an empty home folder.
+struct Place {
+    hub: Hub,
+    home: TempDir,
+}
+
+struct Outcome {
+    result: Result<PathBuf, String>,
+    log: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let model = tempfile::tempdir().expect("a temporary folder");
+        bertfit::write_tiny_model(model.path()).expect("a model");
+        Self {
+            hub: Hub::serve(model.path()),
+            home: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    fn run(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
+        let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
+        let test = module_path!().split_once("::").expect("a module").1;
+        command.args(["--exact", "--nocapture", &format!("{test}::other_process")]);
+        for (variable, _) in std::env::vars_os() {
+            let upper = variable.to_string_lossy().to_uppercase();
+            if upper.starts_with("HF_") || upper.ends_with("_PROXY") {
+                command.env_remove(variable);
+            }
+        }
+        command
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("TRANSFORMERS_OFFLINE")
+            .env("HOME", self.home.path())
+            .env("HF_HOME", self.home.path())
+            .env("HF_ENDPOINT", &self.hub.endpoint)
+            .env("BERTFIT_TEST_HUB_NAME", name)
+            .envs(variables.iter().copied());
+        let output = command.output().expect("a process");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let log = String::from_utf8(output.stderr).expect("UTF-8");
+        let found = text.lines().find_map(|line| line.strip_prefix("found "));
+        let error = text.lines().find_map(|line| line.strip_prefix("error "));
+        let result = match (found, error) {
+            (Some(dir), None) => Ok(PathBuf::from(dir)),
+            (None, Some(error)) => Err(error.to_owned()),
+            _ => panic!("no outcome in {text} {log}"),
+        };
+        Outcome { result, log }
+    }
+
+    #[track_caller]
+    fn found(&self, name: &str, variables: &[(&str, &str)]) -> PathBuf {
+        self.run(name, variables).result.expect("a model")
+    }
+
+    #[track_caller]
+    fn error(&self, name: &str, variables: &[(&str, &str)]) -> String {
+        let error = self.run(name, variables).result.expect_err("an error");
+        error
+            .replace(&self.hub.endpoint, "ENDPOINT")
+            .replace(&*self.home.path().to_string_lossy(), "HOME")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.home.path().join("hub/models--owner--tiny")
+    }
+
+    fn snapshot(&self, number: u64) -> PathBuf {
+        self.cache().join("snapshots").join(commit(number))
+    }
+
+    /// Names of the files in the cache's folder of contents.
+    fn blobs(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.cache().join("blobs")) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path).expect("a file")
+}
+
+const OFFLINE: (&str, &str) = ("HF_HUB_OFFLINE", "1");
+
+#[test]
+fn a_model_is_downloaded_once_into_the_cache_that_python_uses() {
+    let place = Place::new();
+    let dir = place.found("owner/tiny", &[]);
+    assert_eq!(dir, place.snapshot(1));
+    let first = place.hub.asked();
+    assert!(
+        first.contains(&format!("/{WEIGHTS}?signature=1")),
+        "{first:?}"
+    );
+
+    assert_eq!(read(place.cache().join("refs/main")), commit(1));
+    let mut blobs = Vec::new();
+    for (file, content) in &place.hub.state().files {
+        assert_eq!(&std::fs::read(dir.join(file)).expect("a file"), content);
+        if cfg!(unix) {
+            let link = std::fs::read_link(dir.join(file)).expect("a link");
+            let blob = Path::new("../../blobs").join(etag(content));
+            assert_eq!(link, blob);
+        }
+        blobs.push(etag(content));
+    }
+    let mut kept = place.blobs();
+    kept.sort();
+    blobs.sort();
+    assert_eq!(kept, blobs);
+    let absent = place.cache().join(".no_exist").join(commit(1));
+    assert!(absent.join("added_tokens.json").exists());
+
+    // Again: what `main` is now, and no more.
+    assert_eq!(place.found("owner/tiny", &[]), dir);
+    let again = place.hub.asked();
+    assert!(
+        again.iter().all(|path| path.ends_with("/config.json")),
+        "{again:?}"
+    );
+    assert_eq!(place.found("owner/tiny@main", &[OFFLINE]), dir);
+    let by_commit = format!("owner/tiny@{}", commit(1));
+    assert_eq!(place.found(&by_commit, &[]), dir);
+    assert_eq!(place.found(&by_commit, &[OFFLINE]), dir);
+    assert_eq!(place.hub.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn the_cache_is_where_the_environment_says() {
+    let place = Place::new();
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let dir = place.found(
+        "old-name@refs/pr/1",
+        &[("HF_HUB_CACHE", &other.path().to_string_lossy())],
+    );
+    let folder = other.path().join("models--old-name");
+    assert_eq!(dir, folder.join("snapshots").join(commit(1)));
+    assert_eq!(read(folder.join("refs/refs/pr/1")), commit(1));
+
+    let xdg = other.path().to_string_lossy();
+    let dir = place.found("owner/tiny", &[("HF_HOME", ""), ("XDG_CACHE_HOME", &xdg)]);
+    assert!(dir.starts_with(other.path().join("huggingface/hub/models--owner--tiny")));
+    let dir = place.found("owner/tiny", &[("HF_HOME", "")]);
+    assert!(dir.starts_with(place.home.path().join(".cache/huggingface/hub")));
+}
+
+#[test]
+fn a_new_commit_replaces_the_old_one_when_it_is_whole() {
+    let place = Place::new();
+    place.found("owner/tiny", &[]);
+    let weights = place.hub.state().files[WEIGHTS].clone();
+    {
+        let mut state = place.hub.state();
+        state.commit = commit(2);
+        let readable = String::from_utf8(state.files["vocab.txt"].clone()).expect("UTF-8");
+        let other = readable.replace("dull", "poor");
+        state
+            .files
+            .insert("vocab.txt".to_owned(), other.into_bytes());
+        state.cut = Some("vocab.txt");
+    }
+    // The connection breaks: the old snapshot serves, and stays the branch's.
+    let outcome = place.run("owner/tiny", &[]);
+    assert_eq!(outcome.result, Ok(place.snapshot(1)));
+    assert!(
+        outcome.log.contains("no vocab.txt from the Hub"),
+        "{}",
+        outcome.log
+    );
+    assert_eq!(read(place.cache().join("refs/main")), commit(1));
+    assert_eq!(place.found("owner/tiny", &[OFFLINE]), place.snapshot(1));
+
+    place.hub.state().cut = None;
+    place.hub.asked();
+    assert_eq!(place.found("owner/tiny", &[]), place.snapshot(2));
+    assert!(read(place.snapshot(2).join("vocab.txt")).contains("poor"));
+    assert!(read(place.snapshot(1).join("vocab.txt")).contains("dull"));
+    // The weights are the same: linked, not fetched again.
+    assert!(place.blobs().contains(&etag(&weights)));
+    assert_eq!(place.blobs().len(), place.hub.state().files.len() + 1);
+
+    // No network at all, or a Hub that is down.
+    let nowhere = ("HF_ENDPOINT", "http://127.0.0.1:9");
+    let outcome = place.run("owner/tiny", &[nowhere]);
+    assert_eq!(outcome.result, Ok(place.snapshot(2)));
+    place.hub.state().refuse = Some((503, ""));
+    assert_eq!(place.found("owner/tiny", &[]), place.snapshot(2));
+}
+
+#[test]
+fn a_broken_download_leaves_no_half_file() {
+    let place = Place::new();
+    place.hub.state().cut = Some(WEIGHTS);
+    let error = place.error("owner/tiny", &[]);
+    assert!(
+        error.starts_with(
+            "`owner/tiny`: cannot download model.safetensors from ENDPOINT: try again, or look \
+             at the connection, proxies and `HF_ENDPOINT`: "
+        ),
+        "{error}"
+    );
+    let weights = etag(&place.hub.state().files[WEIGHTS]);
+    let blobs = place.blobs();
+    assert!(
+        !blobs.is_empty() && blobs.iter().all(|name| !name.starts_with(&weights)),
+        "{blobs:?}"
+    );
+    assert!(!place.snapshot(1).join(WEIGHTS).exists());
+    let error = place.error("owner/tiny", &[OFFLINE]);
+    assert!(error.contains("not in the cache"), "{error}");
+
+    place.hub.state().cut = None;
+    assert_eq!(place.found("owner/tiny", &[]), place.snapshot(1));
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let place = Place::new();
+    let token = ("HF_TOKEN", "hf_secret");
+    assert_eq!(
+        place.error("owner/tiny", &[OFFLINE]),
+        "`owner/tiny`: config.json from ENDPOINT: it is not in the cache HOME/hub, and \
+         HF_HUB_OFFLINE is set: unset it to download the model"
+    );
+    assert_eq!(place.hub.asked(), Vec::<String>::new());
+    assert_eq!(
+        place.error("owner/other", &[]),
+        "`owner/other`: config.json from ENDPOINT: there is no such model, or it is private \
+         (404), nor is there a folder of that name: check the name, or set HF_TOKEN to a token \
+         that may read it"
+    );
+    assert_eq!(
+        place.error("owner/tiny@v2", &[]),
+        "`owner/tiny@v2`: config.json from ENDPOINT: the model has no revision `v2`"
+    );
+    place.hub.state().refuse = Some((401, "RepoNotFound"));
+    assert!(
+        place
+            .error("owner/tiny", &[])
+            .contains("no such model, or it is private (401)")
+    );
+    assert_eq!(
+        place.error("owner/tiny", &[token]),
+        "`owner/tiny`: config.json from ENDPOINT: the token is not accepted (401): check \
+         HF_TOKEN, or the login, and the name"
+    );
+    for refusal in [(401, "GatedRepo"), (403, "")] {
+        place.hub.state().refuse = Some(refusal);
+        assert_eq!(
+            place.error("owner/tiny", &[token]),
+            format!(
+                "`owner/tiny`: config.json from ENDPOINT: access is restricted ({}): ask for it \
+                 on ENDPOINT/owner/tiny, and set HF_TOKEN to a token of that account",
+                refusal.0
+            )
+        );
+    }
+    place.hub.state().refuse = Some((200, ""));
+    assert!(
+        place
+            .error("owner/tiny", &[])
+            .contains("not the answer of a Hub")
+    );
+    place.hub.state().refuse = Some((418, ""));
+    assert!(
+        place
+            .error("owner/tiny", &[])
+            .contains("unexpected status 418: check HF_ENDPOINT")
+    );
+    place.hub.state().refuse = Some((503, ""));
+    assert!(
+        place
+            .error("owner/tiny", &[])
+            .ends_with("`HF_ENDPOINT`: status 503")
+    );
+    let nowhere = ("HF_ENDPOINT", "http://127.0.0.1:9");
+    let error = place.error("owner/tiny", &[nowhere]);
+    assert!(error.starts_with("`owner/tiny`: cannot download config.json from http://127.0.0.1:9"));
+    assert!(place.blobs().is_empty());
+}
+
+#[test]
+fn repositories_that_are_no_bert_folders_are_named_with_the_file() {
+    let place = Place::new();
+    let weights = place.hub.state().files.remove(WEIGHTS).expect("weights");
+    assert_eq!(
+        place.error("owner/tiny", &[]),
+        "`owner/tiny`: model.safetensors from ENDPOINT: the repository has no such file: choose \
+         a BERT model"
+    );
+    place
+        .hub
+        .state()
+        .files
+        .insert("pytorch_model.bin".to_owned(), weights);
+    assert_eq!(
+        place.error("owner/tiny", &[]),
+        "`owner/tiny`: model.safetensors from ENDPOINT: the repository has only \
+         pytorch_model.bin, and pickled weights can run code when they are read: convert them \
+         first (safetensors.torch.save_file)"
+    );
+    for file in ["vocab.txt", "config.json"] {
+        place.hub.state().files.remove(file);
+        // Another commit, since the files of the first are in the cache.
+        place.hub.state().commit = commit(3);
+        let error = place.error("owner/tiny", &[]);
+        let expected = format!("`owner/tiny`: {file} from ENDPOINT: the repository has no such");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    assert!(
+        place
+            .error("owner/tiny", &[OFFLINE])
+            .contains("not in the cache")
+    );
+}
+
+#[test]
+fn the_token_is_for_the_hub_alone() {
+    let place = Place::new();
+    std::fs::write(place.home.path().join("token"), "hf_of_login\n").expect("a file");
+    let sent = |variables: &[(&str, &str)], name: &str| {
+        place.found(name, variables);
+        std::mem::take(&mut place.hub.state().requests)
+    };
+    for (path, token) in sent(&[("HF_TOKEN", "hf_secret")], "owner/tiny") {
+        let expected = (!path.contains("signature")).then_some("Bearer hf_secret");
+        assert_eq!(token.as_deref(), expected, "{path}");
+    }
+    for (path, token) in sent(&[], "old-name") {
+        let expected = (!path.contains("signature")).then_some("Bearer hf_of_login");
+        assert_eq!(token.as_deref(), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_server_cannot_write_outside_of_the_cache() {
+    let place = Place::new();
+    for etag in ["../../../../escaped", "..", "/escaped", ""] {
+        place.hub.state().etag = Some(etag);
+        assert!(
+            place
+                .error("owner/tiny", &[])
+                .contains("not the answer of a Hub")
+        );
+    }
+    place.hub.state().etag = None;
+    place.hub.state().commit = "../../../escaped".to_owned();
+    assert!(place.run("owner/tiny", &[]).result.is_err());
+    assert!(place.blobs().is_empty());
+    assert!(!place.home.path().join("escaped").exists());
+}
