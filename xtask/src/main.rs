@@ -8,6 +8,7 @@ mod fetch;
 mod libtorch;
 mod model;
 mod peers;
+mod race;
 mod stamp;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   demo            set up, then fit a classifier on 2,403 reviews
   test [ARGS]     set up, then run the whole test suite (ARGS go to cargo test)
   check           set up, then run all that CI runs
+  race [ARGS]     set up, then race against transformers (letters of contests,
+                  --rounds=N; BERTFIT_DATA is the folder of data sets)
   peers           set up, then compare with transformers itself (downloads 3 GB)
   help            this text";
 
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ("test", _) | ("setup" | "demo" | "check" | "peers", []) => {}
+        ("test" | "race", _) | ("setup" | "demo" | "check" | "peers", []) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -58,6 +61,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "demo" => workspace.cargo(&["run", "--example", "01_classify"]),
         "test" => check::suite(&workspace, more),
         "check" => check::all(&workspace),
+        "race" => race::run(&workspace, more),
         "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! A Python environment with transformers in `target/python`, and the tests that ask
 //! it to read what bertfit has saved.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
@@ -15,22 +16,26 @@ const PACKAGES: [&str; 5] = [
     "accelerate",
 ];
 
-/// Makes the environment where it is not there yet, and runs the tests that need it.
-pub fn compare(workspace: &Workspace) -> Result<()> {
+/// The environment's Python; made where it is not there yet, or for other packages.
+pub fn python(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target().join("python");
     let python = folder.join("bin").join("python");
-    if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let stamp = folder.join("packages");
+    let packages = PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == packages) {
+        return Ok(python);
     }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
-    run(pip.arg("--no-cache-dir").args(PACKAGES))?;
+    pip.args(["-m", "pip", "install", "--quiet", "--no-cache-dir"]);
+    run(pip.arg("--disable-pip-version-check").args(PACKAGES))?;
+    std::fs::write(&stamp, packages).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}
+
+/// Runs the tests that need it.
+pub fn compare(workspace: &Workspace) -> Result<()> {
+    let python = python(workspace)?;
     let python = python.to_string_lossy();
     let tests = [
         "test",

@@ -1,0 +1,407 @@
+//! `cargo xtask race`: bertfit and transformers in turn on the same work, several
+//! rounds, nothing else running; medians and ratios into `docs/benchmarks.md`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::environment::Workspace;
+use crate::peers;
+
+const START: &str = "<!-- Written by `cargo xtask race`. -->\n";
+const END: &str = "<!-- End of what `cargo xtask race` writes. -->\n";
+
+/// One program on one piece of work.
+struct Entry {
+    /// What the figures are called: contest, and who.
+    name: &'static str,
+    /// Whether transformers runs it.
+    peer: bool,
+    /// Whether glibc keeps freed memory, by environment; bertfit does it by itself.
+    keeps_memory: bool,
+    words: Vec<String>,
+}
+
+/// Two entries to compare, with the ratio that is aimed at.
+struct Goal {
+    contest: char,
+    what: &'static str,
+    ours: &'static str,
+    peer: &'static str,
+    /// Which figure; of memory less is better.
+    figure: &'static str,
+    at_least: f64,
+}
+
+/// Runs the contests whose letters are in `contests` (all if empty).
+pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let mut rounds = 3;
+    let mut contests = String::new();
+    for argument in arguments {
+        match argument.strip_prefix("--rounds=") {
+            Some(number) => rounds = number.parse().map_err(|_| "--rounds=N")?,
+            None => contests += argument,
+        }
+    }
+    let wanted = |letter: char| contests.is_empty() || contests.contains(letter);
+    let python = peers::python(workspace)?;
+    workspace.cargo(&["build", "--profile", "bench", "--bench", "race"])?;
+    let ours = program(workspace)?;
+    let goals: Vec<_> = goals()
+        .into_iter()
+        .filter(|goal| wanted(goal.contest))
+        .collect();
+    let mut entries = entries(workspace)?;
+    entries.retain(|entry| {
+        entry.name == "limit" && wanted('a')
+            || goals
+                .iter()
+                .any(|goal| [goal.ours, goal.peer].contains(&entry.name))
+    });
+    let mut figures: BTreeMap<(&str, String), Vec<f64>> = BTreeMap::new();
+    for round in 1..=rounds {
+        for entry in &entries {
+            let mut command = match entry.peer {
+                true => Command::new(&python),
+                false => Command::new(&ours),
+            };
+            if entry.peer {
+                command.arg(workspace.root().join("benches/race/peer.py"));
+            }
+            if entry.keeps_memory {
+                command.env("MALLOC_MMAP_THRESHOLD_", "2000000000");
+                command.env("MALLOC_TRIM_THRESHOLD_", "2000000000");
+            }
+            let line = last_line(command.args(&entry.words).current_dir(workspace.root()))?;
+            println!("round {round}, {}: {line}", entry.name);
+            let parsed: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+            for (name, value) in parsed.as_object().into_iter().flatten() {
+                if let Some(number) = value.as_f64() {
+                    figures
+                        .entry((entry.name, name.clone()))
+                        .or_default()
+                        .push(number);
+                }
+            }
+        }
+    }
+    let table = table(&goals, &figures, rounds);
+    println!("{table}");
+    write(workspace, &table)
+}
+
+fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
+    let data = std::env::var_os("BERTFIT_DATA").map(PathBuf::from);
+    let data = data.ok_or("BERTFIT_DATA must be a folder with sst2/ and imdb/")?;
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    let model = path(workspace.target().join("models/all-MiniLM-L6-v2"));
+    let (train, dev) = (
+        path(data.join("sst2/train.tsv.gz")),
+        path(data.join("sst2/dev.tsv")),
+    );
+    let imdb = path(data.join("imdb/test.tsv.xz"));
+    let entry = |name, peer, keeps_memory, words: &[&str]| Entry {
+        name,
+        peer,
+        keeps_memory,
+        words: words.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let step = |precision| ["step", "base", "16", "128", precision];
+    let fit = |precision, mode| {
+        ["fit", &model, &train, &dev, "6400", precision, mode, "1"].map(str::to_owned)
+    };
+    let fit = |name, peer, keeps, precision, mode| {
+        let words = fit(precision, mode);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        entry(name, peer, keeps, &words)
+    };
+    let predict = |name, peer, file: &str, rows, length, precision| {
+        entry(
+            name,
+            peer,
+            peer,
+            &["predict", &model, file, rows, length, precision],
+        )
+    };
+    Ok(vec![
+        entry("limit", true, true, &["products"]),
+        entry("step f32", false, false, &step("f32")),
+        entry("step f32, peer", true, true, &step("f32")),
+        entry("step bf16", false, false, &step("bf16")),
+        entry("step bf16, peer", true, true, &step("bf16")),
+        fit("fit f32", false, false, "f32", "grouped"),
+        fit("fit bf16", false, false, "bf16", "grouped"),
+        fit("fit, peer's defaults", true, false, "f32", "shuffled"),
+        fit("fit, peer tuned", true, true, "bf16", "grouped"),
+        predict("sst2 f32", false, &dev, "872", "128", "f32"),
+        predict("sst2 f32, peer", true, &dev, "872", "128", "f32"),
+        predict("sst2 bf16", false, &dev, "872", "128", "bf16"),
+        predict("sst2 bf16, peer", true, &dev, "872", "128", "bf16"),
+        predict("imdb f32", false, &imdb, "1000", "512", "f32"),
+        predict("imdb f32, peer", true, &imdb, "1000", "512", "f32"),
+        predict("imdb bf16", false, &imdb, "1000", "512", "bf16"),
+        predict("imdb bf16, peer", true, &imdb, "1000", "512", "bf16"),
+        entry(
+            "tokenize",
+            false,
+            false,
+            &["tokenize", &model, &train, "67349"],
+        ),
+        entry(
+            "tokenize, peer",
+            true,
+            true,
+            &["tokenize", &model, &train, "67349"],
+        ),
+    ])
+}
+
+fn goals() -> Vec<Goal> {
+    let goal = |contest, what, ours, peer, figure, at_least| Goal {
+        contest,
+        what,
+        ours,
+        peer,
+        figure,
+        at_least,
+    };
+    let speed = "rows_per_second";
+    vec![
+        goal(
+            'a',
+            "step of BERT-base, 16×128, f32",
+            "step f32",
+            "step f32, peer",
+            speed,
+            1.4,
+        ),
+        goal(
+            'a',
+            "step of BERT-base, 16×128, bf16",
+            "step bf16",
+            "step bf16, peer",
+            speed,
+            1.4,
+        ),
+        goal(
+            'b',
+            "epoch of SST-2, f32, against Trainer's defaults",
+            "fit f32",
+            "fit, peer's defaults",
+            speed,
+            4.0,
+        ),
+        goal(
+            'b',
+            "epoch of SST-2, bf16, against Trainer's defaults",
+            "fit bf16",
+            "fit, peer's defaults",
+            speed,
+            7.5,
+        ),
+        goal(
+            'b',
+            "epoch of SST-2, bf16, against Trainer tuned",
+            "fit bf16",
+            "fit, peer tuned",
+            speed,
+            1.5,
+        ),
+        goal(
+            'c',
+            "prediction on SST-2 dev, f32",
+            "sst2 f32",
+            "sst2 f32, peer",
+            speed,
+            2.0,
+        ),
+        goal(
+            'c',
+            "prediction on SST-2 dev, bf16",
+            "sst2 bf16",
+            "sst2 bf16, peer",
+            speed,
+            1.8,
+        ),
+        goal(
+            'c',
+            "prediction on IMDb, 512 tokens, f32",
+            "imdb f32",
+            "imdb f32, peer",
+            speed,
+            2.5,
+        ),
+        goal(
+            'c',
+            "prediction on IMDb, 512 tokens, bf16",
+            "imdb bf16",
+            "imdb bf16, peer",
+            speed,
+            2.5,
+        ),
+        goal(
+            'd',
+            "tokenization of SST-2",
+            "tokenize",
+            "tokenize, peer",
+            speed,
+            1.0,
+        ),
+        goal(
+            'a',
+            "peak memory of the f32 step, MiB",
+            "step f32",
+            "step f32, peer",
+            "peak_mib",
+            0.8,
+        ),
+        goal(
+            'a',
+            "peak memory of the bf16 step, MiB",
+            "step bf16",
+            "step bf16, peer",
+            "peak_mib",
+            0.8,
+        ),
+        goal(
+            'b',
+            "peak memory of the f32 epoch, MiB",
+            "fit f32",
+            "fit, peer's defaults",
+            "peak_mib",
+            0.8,
+        ),
+        goal(
+            'b',
+            "peak memory of the bf16 epoch, MiB",
+            "fit bf16",
+            "fit, peer tuned",
+            "peak_mib",
+            0.8,
+        ),
+        goal(
+            'b',
+            "accuracy after the bf16 epoch",
+            "fit bf16",
+            "fit, peer tuned",
+            "accuracy",
+            0.995,
+        ),
+    ]
+}
+
+fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: usize) -> String {
+    let of = |entry, figure: &str| figures.get(&(entry, figure.to_owned()));
+    let mut lines = vec![
+        format!(
+            "Medians of {rounds} rounds; the ratio is bertfit's figure over transformers', in brackets the lowest and the highest of a round."
+        ),
+        String::new(),
+        "| contest | bertfit | transformers | ratio | goal |".to_owned(),
+        "| --- | --- | --- | --- | --- |".to_owned(),
+    ];
+    for goal in goals {
+        let (Some(ours), Some(peer)) = (of(goal.ours, goal.figure), of(goal.peer, goal.figure))
+        else {
+            continue;
+        };
+        let mut ratios: Vec<f64> = ours
+            .iter()
+            .zip(peer)
+            .map(|(ours, peer)| ours / peer)
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let sign = if goal.figure == "peak_mib" {
+            "at most"
+        } else {
+            "at least"
+        };
+        lines.push(format!(
+            "| {} | {} | {} | {:.2} ({:.2} to {:.2}) | {sign} {} |",
+            goal.what,
+            short(median(ours)),
+            short(median(peer)),
+            median(&ratios),
+            ratios[0],
+            ratios[ratios.len() - 1],
+            goal.at_least,
+        ));
+    }
+    // Operations of a step: six for each weight of the layers and token, and attention's.
+    let operations = 16.0 * 128.0 * (6.0 * 85_054_464.0 + 12.0 * 12.0 * 128.0 * 768.0) / 1e9;
+    for precision in ["f32", "bf16"] {
+        let name = if precision == "f32" {
+            "step f32"
+        } else {
+            "step bf16"
+        };
+        if let (Some(limit), Some(speed)) = (of("limit", precision), of(name, "rows_per_second")) {
+            let reached = operations * median(speed) / 16.0;
+            lines.push(String::new());
+            lines.push(format!(
+                "Matrix products in {precision} reach {:.0} GFLOP/s here; bertfit's step of BERT-base {:.0}, {:.0} % of it.",
+                median(limit),
+                reached,
+                100.0 * reached / median(limit)
+            ));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn short(number: f64) -> String {
+    match number {
+        number if number < 10.0 => format!("{number:.3}"),
+        _ => format!("{number:.1}"),
+    }
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The bench program that cargo has just built: the newest of its name.
+fn program(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target().join("release/deps");
+    let entries = fs::read_dir(&folder).map_err(|error| error.to_string())?;
+    let programs = entries.flatten().map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("race-") && path.extension().is_none_or(|end| end == "exe")
+    });
+    let newest = programs.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    newest.ok_or_else(|| format!("no race program in {}", folder.display()))
+}
+
+fn last_line(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match (output.status.success(), text.lines().last()) {
+        (true, Some(line)) => Ok(line.to_owned()),
+        _ => Err(format!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
+}
+
+/// Puts the table between the marks of `docs/benchmarks.md`.
+fn write(workspace: &Workspace, table: &str) -> Result<()> {
+    let path = workspace.root().join("docs/benchmarks.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (before, rest) = text
+        .split_once(START)
+        .ok_or("docs/benchmarks.md has lost its marks")?;
+    let (_, after) = rest
+        .split_once(END)
+        .ok_or("docs/benchmarks.md has lost its marks")?;
+    fs::write(&path, format!("{before}{START}{table}{END}{after}"))
+        .map_err(|error| error.to_string())
+}
