@@ -16,9 +16,25 @@ pub struct Inputs {
     pub attention_mask: Tensor,
     /// Segment ids: 0 in the first text, 1 in the second.
     pub token_type_ids: Tensor,
+    /// Known to hold no padding, without a look at the mask.
+    is_full: bool,
 }
 
 impl Inputs {
+    /// Inputs from tensors of one's own; see [`pad`] for the usual way.
+    pub fn new(input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Self {
+        Self {
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            is_full: false,
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// `(B, L)`
     pub fn size(&self) -> (i64, i64) {
         let size = self.input_ids.size();
@@ -35,6 +51,7 @@ impl Inputs {
             input_ids: moved(&self.input_ids)?,
             attention_mask: moved(&self.attention_mask)?,
             token_type_ids: moved(&self.token_type_ids)?,
+            is_full: self.is_full,
         })
     }
 }
@@ -170,5 +187,6 @@ pub fn pad(
         input_ids: tensor(&input_ids)?,
         attention_mask: tensor(&attention_mask)?,
         token_type_ids: tensor(&token_type_ids)?,
+        is_full: encodings.iter().all(|encoding| encoding.len() == length),
     })
 }

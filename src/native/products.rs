@@ -33,14 +33,6 @@ impl OneDnn {
         wanted.0 += 1;
         Ok(Some(Self(())))
     }
-
-    /// Computes something without oneDNN.
-    pub(crate) fn without<T>(compute: impl FnOnce() -> Result<T, TchError>) -> Result<T, TchError> {
-        let was = switch(HIGHEST)?;
-        let result = compute();
-        switch(was)?;
-        result
-    }
 }
 
 impl Drop for OneDnn {
@@ -107,8 +99,6 @@ mod tests {
         assert_eq!(is_on(), first.is_some() || before);
         let second = OneDnn::begin(Device::Cpu).expect("a region");
         drop(first);
-        assert_eq!(is_on(), second.is_some() || before);
-        assert!(!OneDnn::without(|| Ok(is_on())).expect("a region"));
         assert_eq!(is_on(), second.is_some() || before);
         drop(second);
         assert_eq!(is_on(), before);

@@ -23,6 +23,7 @@ pub struct BertEncoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     pooler: Option<Linear>,
+    heads: i64,
 }
 
 /// How the tokens of a batch lie in the matrix of hidden states: `B` rows of `L`
@@ -30,29 +31,31 @@ pub struct BertEncoder {
 pub(crate) struct Layout {
     batch: i64,
     length: i64,
+    heads: i64,
     /// Added to the attention scores: 0 where the key is a token, the lowest
-    /// number where it is padding. `[B, 1, 1, L]`
-    bias: Tensor,
+    /// number where it is padding. `[B, heads, 1, L]`; none if there is no padding.
+    bias: Option<Tensor>,
 }
 
 /// The lowest finite number of bfloat16, which float32 has too.
 const LOWEST: f64 = -3.389_531_389_251_535_5e38;
 
 impl Layout {
-    fn of(inputs: &Inputs) -> Result<Self> {
+    fn of(inputs: &Inputs, heads: i64) -> Result<Self> {
         let (batch, length) = inputs.size();
-        let bias = inputs
-            .attention_mask
-            .f_to_kind(Kind::Float)
-            .and_then(|mask| mask.f_rsub_scalar(1.0))
+        let bias = || {
+            let mask = inputs.attention_mask.f_to_kind(Kind::Float)?;
             // A row without a single token then gives an even spread instead of NaN.
-            .and_then(|padding| padding.f_mul_scalar(LOWEST))
-            .and_then(|bias| bias.f_view([batch, 1, 1, length]))
-            .doing("reading the attention mask")?;
+            let bias = mask.f_rsub_scalar(1.0)?.f_mul_scalar(LOWEST)?;
+            bias.f_view([batch, 1, 1, length])?
+                .f_expand([batch, heads, 1, length], false)
+        };
+        let bias = (!inputs.is_full()).then(bias).transpose();
         Ok(Self {
             batch,
             length,
-            bias,
+            heads,
+            bias: bias.doing("reading the attention mask")?,
         })
     }
 }
@@ -78,6 +81,7 @@ impl BertEncoder {
                 }
                 false => None,
             },
+            heads: config.num_attention_heads,
         })
     }
 
@@ -133,7 +137,7 @@ impl BertEncoder {
         train: bool,
         mut seen: impl FnMut(&Tensor) -> Result<()>,
     ) -> Result<Tensor> {
-        let layout = Layout::of(inputs)?;
+        let layout = Layout::of(inputs, self.heads)?;
         let mut state = self.embeddings.forward(inputs, train)?; // [T, H]
         seen(&state)?;
         for layer in &self.layers {

@@ -32,6 +32,7 @@ fn rows_are_padded_on_the_right_to_the_longest() {
         input_ids,
         attention_mask,
         token_type_ids,
+        ..
     } = pad(&encodings, 7, Padding::Longest, &limits()).expect("a batch");
     let first = &encodings[0].input_ids;
     assert_eq!(first.len(), 3);

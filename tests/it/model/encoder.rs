@@ -18,11 +18,11 @@ fn outputs_equal(model: &Path, reference: &str) {
         bertfit::tch::no_grad(|| variables[name].shallow_clone().copy_(&expected[name]));
     }
     let input = |name: &str| expected[name].shallow_clone();
-    let inputs = Inputs {
-        input_ids: input("input_ids"),
-        attention_mask: input("attention_mask"),
-        token_type_ids: input("token_type_ids"),
-    };
+    let inputs = Inputs::new(
+        input("input_ids"),
+        input("attention_mask"),
+        input("token_type_ids"),
+    );
     let padded = inputs.attention_mask.eq(0).any().int64_value(&[]);
     assert_eq!(padded, 1, "the reference batch has no padding");
 
@@ -77,6 +77,29 @@ fn dropout_is_on_in_training_and_off_in_evaluation() {
     assert_eq!(run(false), run(false));
     assert_ne!(run(true), run(true));
     assert_ne!(run(true), run(false));
+}
+
+#[test]
+fn rows_attended_in_parts_equal_rows_attended_alone() {
+    let (backbone, ()) = Backbone::builder(tiny())
+        .build(|_, _| Ok(()))
+        .expect("a model");
+    let encoder = backbone
+        .text_encoder(64, Default::default())
+        .expect("an encoder");
+    // So many heads and places that a CPU computes their scores in several parts.
+    let texts: Vec<String> = (0..300)
+        .map(|row| "good film ".repeat(if row == 299 { 40 } else { 10 + row % 20 }))
+        .collect();
+    let all = encoder.batch(&texts, ()).expect("a batch").inputs;
+    assert_eq!(all.size(), (300, 64));
+    let all = backbone.encoder().pooled(&all, false).expect("a state");
+    for row in [0, 150, 299] {
+        let alone = encoder.batch(&texts[row..=row], ()).expect("a batch");
+        let alone = backbone.encoder().pooled(&alone.inputs, false);
+        let one = alone.expect("a state").get(0);
+        assert_close("a row", &all.get(row as i64), &one, 1e-5);
+    }
 }
 
 #[test]
