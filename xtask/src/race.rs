@@ -26,16 +26,40 @@ struct Entry {
     words: Vec<String>,
 }
 
-/// Two entries to compare, with the ratio that is aimed at.
-struct Goal {
-    contest: char,
-    what: &'static str,
-    ours: &'static str,
-    peer: &'static str,
-    /// Which figure; of memory less is better.
-    figure: &'static str,
-    at_least: f64,
-}
+/// Contest, what it is, our entry, the peer's, the figure, and the ratio that is aimed at.
+/// Of memory less is better.
+type Goal = (
+    char,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    f64,
+);
+
+const SPEED: &str = "rows_per_second";
+const MEMORY: &str = "peak_mib";
+
+#[rustfmt::skip] // one line each
+const GOALS: [Goal; 17] = [
+    ('a', "step of BERT-base, 16×128, f32", "step f32", "step f32, peer", SPEED, 1.4),
+    ('a', "step of BERT-base, 16×128, bf16", "step bf16", "step bf16, peer", SPEED, 1.4),
+    ('a', "the same, f32, peer's allocator raised", "step f32", "step f32, peer, raised", SPEED, 1.4),
+    ('a', "the same, bf16, peer's allocator raised", "step bf16", "step bf16, peer, raised", SPEED, 1.4),
+    ('a', "peak memory of the f32 step, MiB", "step f32", "step f32, peer", MEMORY, 0.8),
+    ('a', "peak memory of the bf16 step, MiB", "step bf16", "step bf16, peer", MEMORY, 0.8),
+    ('b', "epoch of SST-2, f32, Trainer's defaults", "fit f32", "fit, peer's defaults", SPEED, 4.0),
+    ('b', "epoch of SST-2, bf16, Trainer's defaults", "fit bf16", "fit, peer's defaults", SPEED, 7.5),
+    ('b', "epoch of SST-2, bf16, Trainer tuned", "fit bf16", "fit, peer tuned", SPEED, 1.5),
+    ('b', "peak memory of the f32 epoch, MiB", "fit f32", "fit, peer's defaults", MEMORY, 0.8),
+    ('b', "peak memory of the bf16 epoch, MiB", "fit bf16", "fit, peer tuned", MEMORY, 0.8),
+    ('b', "accuracy after the bf16 epoch", "fit bf16", "fit, peer tuned", "accuracy", 0.995),
+    ('c', "prediction on SST-2 dev, f32", "sst2 f32", "sst2 f32, peer", SPEED, 2.0),
+    ('c', "prediction on SST-2 dev, bf16", "sst2 bf16", "sst2 bf16, peer", SPEED, 1.8),
+    ('c', "prediction on IMDb, 512 tokens, f32", "imdb f32", "imdb f32, peer", SPEED, 2.5),
+    ('c', "prediction on IMDb, 512 tokens, bf16", "imdb bf16", "imdb bf16, peer", SPEED, 2.5),
+    ('d', "tokenization of SST-2", "tokenize", "tokenize, peer", SPEED, 1.0),
+];
 
 /// Runs the contests whose letters are in `contests` (all if empty).
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -51,16 +75,13 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let python = peers::python(workspace)?;
     workspace.cargo(&["build", "--profile", "bench", "--bench", "race"])?;
     let ours = program(workspace)?;
-    let goals: Vec<_> = goals()
-        .into_iter()
-        .filter(|goal| wanted(goal.contest))
-        .collect();
+    let goals: Vec<Goal> = GOALS.into_iter().filter(|goal| wanted(goal.0)).collect();
     let mut entries = entries(workspace)?;
     entries.retain(|entry| {
         entry.name == "limit" && wanted('a')
             || goals
                 .iter()
-                .any(|goal| [goal.ours, goal.peer].contains(&entry.name))
+                .any(|goal| [goal.2, goal.3].contains(&entry.name))
     });
     let mut figures: BTreeMap<(&str, String), Vec<f64>> = BTreeMap::new();
     for round in 1..=rounds {
@@ -130,9 +151,11 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
     Ok(vec![
         entry("limit", true, true, &["products"]),
         entry("step f32", false, false, &step("f32")),
-        entry("step f32, peer", true, true, &step("f32")),
+        entry("step f32, peer", true, false, &step("f32")),
+        entry("step f32, peer, raised", true, true, &step("f32")),
         entry("step bf16", false, false, &step("bf16")),
-        entry("step bf16, peer", true, true, &step("bf16")),
+        entry("step bf16, peer", true, false, &step("bf16")),
+        entry("step bf16, peer, raised", true, true, &step("bf16")),
         fit("fit f32", false, false, "f32", "grouped"),
         fit("fit bf16", false, false, "bf16", "grouped"),
         fit("fit, peer's defaults", true, false, "f32", "shuffled"),
@@ -160,140 +183,6 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
     ])
 }
 
-fn goals() -> Vec<Goal> {
-    let goal = |contest, what, ours, peer, figure, at_least| Goal {
-        contest,
-        what,
-        ours,
-        peer,
-        figure,
-        at_least,
-    };
-    let speed = "rows_per_second";
-    vec![
-        goal(
-            'a',
-            "step of BERT-base, 16×128, f32",
-            "step f32",
-            "step f32, peer",
-            speed,
-            1.4,
-        ),
-        goal(
-            'a',
-            "step of BERT-base, 16×128, bf16",
-            "step bf16",
-            "step bf16, peer",
-            speed,
-            1.4,
-        ),
-        goal(
-            'b',
-            "epoch of SST-2, f32, against Trainer's defaults",
-            "fit f32",
-            "fit, peer's defaults",
-            speed,
-            4.0,
-        ),
-        goal(
-            'b',
-            "epoch of SST-2, bf16, against Trainer's defaults",
-            "fit bf16",
-            "fit, peer's defaults",
-            speed,
-            7.5,
-        ),
-        goal(
-            'b',
-            "epoch of SST-2, bf16, against Trainer tuned",
-            "fit bf16",
-            "fit, peer tuned",
-            speed,
-            1.5,
-        ),
-        goal(
-            'c',
-            "prediction on SST-2 dev, f32",
-            "sst2 f32",
-            "sst2 f32, peer",
-            speed,
-            2.0,
-        ),
-        goal(
-            'c',
-            "prediction on SST-2 dev, bf16",
-            "sst2 bf16",
-            "sst2 bf16, peer",
-            speed,
-            1.8,
-        ),
-        goal(
-            'c',
-            "prediction on IMDb, 512 tokens, f32",
-            "imdb f32",
-            "imdb f32, peer",
-            speed,
-            2.5,
-        ),
-        goal(
-            'c',
-            "prediction on IMDb, 512 tokens, bf16",
-            "imdb bf16",
-            "imdb bf16, peer",
-            speed,
-            2.5,
-        ),
-        goal(
-            'd',
-            "tokenization of SST-2",
-            "tokenize",
-            "tokenize, peer",
-            speed,
-            1.0,
-        ),
-        goal(
-            'a',
-            "peak memory of the f32 step, MiB",
-            "step f32",
-            "step f32, peer",
-            "peak_mib",
-            0.8,
-        ),
-        goal(
-            'a',
-            "peak memory of the bf16 step, MiB",
-            "step bf16",
-            "step bf16, peer",
-            "peak_mib",
-            0.8,
-        ),
-        goal(
-            'b',
-            "peak memory of the f32 epoch, MiB",
-            "fit f32",
-            "fit, peer's defaults",
-            "peak_mib",
-            0.8,
-        ),
-        goal(
-            'b',
-            "peak memory of the bf16 epoch, MiB",
-            "fit bf16",
-            "fit, peer tuned",
-            "peak_mib",
-            0.8,
-        ),
-        goal(
-            'b',
-            "accuracy after the bf16 epoch",
-            "fit bf16",
-            "fit, peer tuned",
-            "accuracy",
-            0.995,
-        ),
-    ]
-}
-
 fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: usize) -> String {
     let of = |entry, figure: &str| figures.get(&(entry, figure.to_owned()));
     let mut lines = vec![
@@ -304,31 +193,24 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
         "| contest | bertfit | transformers | ratio | goal |".to_owned(),
         "| --- | --- | --- | --- | --- |".to_owned(),
     ];
-    for goal in goals {
-        let (Some(ours), Some(peer)) = (of(goal.ours, goal.figure), of(goal.peer, goal.figure))
-        else {
+    for &(_, what, ours, peer, figure, at_least) in goals {
+        let (Some(ours), Some(peer)) = (of(ours, figure), of(peer, figure)) else {
             continue;
         };
-        let mut ratios: Vec<f64> = ours
-            .iter()
-            .zip(peer)
-            .map(|(ours, peer)| ours / peer)
-            .collect();
+        let mut ratios: Vec<f64> = ours.iter().zip(peer).map(|(a, b)| a / b).collect();
         ratios.sort_by(f64::total_cmp);
-        let sign = if goal.figure == "peak_mib" {
+        let sign = if figure == MEMORY {
             "at most"
         } else {
             "at least"
         };
         lines.push(format!(
-            "| {} | {} | {} | {:.2} ({:.2} to {:.2}) | {sign} {} |",
-            goal.what,
+            "| {what} | {} | {} | {:.2} ({:.2} to {:.2}) | {sign} {at_least} |",
             short(median(ours)),
             short(median(peer)),
             median(&ratios),
             ratios[0],
             ratios[ratios.len() - 1],
-            goal.at_least,
         ));
     }
     // Operations of a step: six for each weight of the layers and token, and attention's.
@@ -339,7 +221,7 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
         } else {
             "step bf16"
         };
-        if let (Some(limit), Some(speed)) = (of("limit", precision), of(name, "rows_per_second")) {
+        if let (Some(limit), Some(speed)) = (of("limit", precision), of(name, SPEED)) {
             let reached = operations * median(speed) / 16.0;
             lines.push(String::new());
             lines.push(format!(
