@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     let texts = ["The best meal in years!", "Broken on arrival."];
     println!(
         "{:?}",
-        scorer.predict_logits(&texts, &scorer.collator()?.0, 32)?
+        scorer.predict_logits(&texts, &scorer.collator()?.0, 4096)?
     );
     Ok(())
 }

@@ -98,7 +98,8 @@ pub trait FineTuner: Sized {
     }
 
     /// The logits of each text in evaluation mode, in the order of `texts`. Rows
-    /// of like length share a batch of up to `batch_size`.
+    /// of like length share a batch of up to `tokens_per_batch` tokens; a longer row is
+    /// a batch of its own.
     ///
     /// # Errors
     /// When a text cannot be encoded.
@@ -106,9 +107,9 @@ pub trait FineTuner: Sized {
         &self,
         texts: &[T],
         encoder: &TextEncoder,
-        batch_size: usize,
+        tokens_per_batch: usize,
     ) -> Result<Vec<Tensor>> {
-        predict::logits(self, texts, encoder, batch_size)
+        predict::logits(self, texts, encoder, tokens_per_batch)
     }
 
     /// Writes a model folder: `config.json`, `model.safetensors` and the
@@ -124,9 +125,23 @@ pub trait FineTuner: Sized {
 
 /// The logits of a batch as float32, computed in the model's precision.
 pub(crate) fn forward<M: FineTuner>(model: &M, inputs: &Inputs, train: bool) -> Result<Tensor> {
+    in_precision(model, || model.logits(inputs, train))
+}
+
+/// What `compute` gives, as float32, computed in the model's precision.
+pub(crate) fn in_precision<M: FineTuner>(
+    model: &M,
+    compute: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
     let backbone = model.backbone();
     let device = backbone.device();
     let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
-    let compute = || model.logits(inputs, train);
     backbone.precision().of(device, compute)
+}
+
+/// The backward pass of a loss whose logits came from [`forward`].
+pub(crate) fn backward<M: FineTuner>(model: &M, loss: &Tensor) -> Result<()> {
+    loss.f_backward().doing("computing gradients")?;
+    let again = |compute: &dyn Fn() -> Result<Tensor>| in_precision(model, compute);
+    model.backbone().encoder().finish_backward(again)
 }

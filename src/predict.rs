@@ -1,4 +1,4 @@
-//! Texts to logits: sorted by length so that batches hold little padding, without
+//! Texts to logits: sorted by length, in batches of like size in tokens, without
 //! gradients or dropout, and given back in the order they came in.
 
 use tch::Tensor;
@@ -12,16 +12,17 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     model: &M,
     texts: &[T],
     encoder: &TextEncoder,
-    batch_size: usize,
+    tokens_per_batch: usize,
 ) -> Result<Vec<Tensor>> {
-    if batch_size == 0 {
-        return Err(Error::config("batch_size", "at least 1", "0"));
+    if tokens_per_batch == 0 {
+        return Err(Error::config("tokens_per_batch", "at least 1", "0"));
     }
     let encodings = encoder.encode(texts)?;
     let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
     let mut by_row: Vec<Option<Tensor>> = Vec::new();
     by_row.resize_with(texts.len(), || None);
-    for rows in Sampler::longest_first(batch_size).batches(&lengths, 0) {
+    let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
+    for rows in sampler.batches(&lengths, 0) {
         let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
         let inputs = encoder
             .inputs(&batch)

@@ -10,14 +10,21 @@ use crate::error::{Error, Result, RowProblem, TorchContext};
 /// The inputs of a BERT, each `[B, L]` of int64.
 #[derive(Debug)]
 pub struct Inputs {
-    /// Token ids.
-    pub input_ids: Tensor,
-    /// 1 where there is a token, 0 where there is padding.
-    pub attention_mask: Tensor,
-    /// Segment ids: 0 in the first text, 1 in the second.
-    pub token_type_ids: Tensor,
-    /// Known to hold no padding, without a look at the mask.
-    is_full: bool,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    token_type_ids: Tensor,
+    /// The tokens of each row, where it is known that padding is on their right.
+    lengths: Option<Vec<usize>>,
+    known: Option<KnownState>,
+}
+
+/// Hidden states that need not be computed again.
+#[derive(Debug)]
+pub(crate) struct KnownState {
+    /// So many layers are behind it.
+    pub(crate) layers: usize,
+    /// `[B, L, H]`
+    pub(crate) state: Tensor,
 }
 
 impl Inputs {
@@ -27,12 +34,37 @@ impl Inputs {
             input_ids,
             attention_mask,
             token_type_ids,
-            is_full: false,
+            lengths: None,
+            known: None,
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_full
+    /// Token ids.
+    pub fn input_ids(&self) -> &Tensor {
+        &self.input_ids
+    }
+
+    /// 1 where there is a token, 0 where there is padding.
+    pub fn attention_mask(&self) -> &Tensor {
+        &self.attention_mask
+    }
+
+    /// Segment ids: 0 in the first text, 1 in the second.
+    pub fn token_type_ids(&self) -> &Tensor {
+        &self.token_type_ids
+    }
+
+    pub(crate) fn known(&self) -> Option<&KnownState> {
+        self.known.as_ref()
+    }
+
+    /// Lets the encoder begin after the first layers.
+    pub(crate) fn begin_with(&mut self, known: KnownState) {
+        self.known = Some(known);
+    }
+
+    pub(crate) fn lengths(&self) -> Option<&[usize]> {
+        self.lengths.as_deref()
     }
 
     /// `(B, L)`
@@ -51,7 +83,8 @@ impl Inputs {
             input_ids: moved(&self.input_ids)?,
             attention_mask: moved(&self.attention_mask)?,
             token_type_ids: moved(&self.token_type_ids)?,
-            is_full: self.is_full,
+            lengths: self.lengths.clone(),
+            known: None,
         })
     }
 }
@@ -187,6 +220,7 @@ pub fn pad(
         input_ids: tensor(&input_ids)?,
         attention_mask: tensor(&attention_mask)?,
         token_type_ids: tensor(&token_type_ids)?,
-        is_full: encodings.iter().all(|encoding| encoding.len() == length),
+        lengths: Some(encodings.iter().map(Encoding::len).collect()),
+        known: None,
     })
 }

@@ -7,6 +7,7 @@ mod loader;
 mod sampler;
 mod tokenizer;
 
+pub(crate) use batch::KnownState;
 pub use batch::{Batch, Inputs, Limits, Padding, Target, pad};
 pub use collator::{ClassCollator, Collator, TextEncoder};
 pub(crate) use loader::{lengths, load};

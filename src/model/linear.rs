@@ -44,6 +44,10 @@ impl Linear {
         x.f_linear(&self.weight, Some(&self.bias))
             .doing("applying a dense layer")
     }
+
+    pub(crate) fn is_trained(&self) -> bool {
+        self.weight.requires_grad() || self.bias.requires_grad()
+    }
 }
 
 /// Layer normalisation over the last dimension.
@@ -76,6 +80,10 @@ impl LayerNorm {
             true,
         )
         .doing("normalising a layer")
+    }
+
+    pub(crate) fn is_trained(&self) -> bool {
+        self.weight.requires_grad() || self.bias.requires_grad()
     }
 }
 

@@ -19,6 +19,9 @@ use crate::task::predictions::Predictions;
 /// Key of `config.json` under which the settings that only bertfit knows stand.
 const SETTINGS_KEY: &str = "bertfit";
 
+/// Tokens of one forward pass in predictions: enough to fill the matrix products.
+const TOKENS_PER_BATCH: usize = 8192;
+
 /// A BERT that sorts texts, or pairs of texts, into classes.
 #[derive(Debug)]
 pub struct BertClassifier {
@@ -257,12 +260,12 @@ impl BertClassifier {
     }
 
     /// Sorts texts or pairs of texts into classes, in evaluation mode. The answers
-    /// are in the order of `texts`; batches hold up to 64 rows of like length.
+    /// are in the order of `texts`; batches hold rows of like length, up to 8192 tokens.
     ///
     /// # Errors
     /// When a text cannot be encoded.
     pub fn predict<T: Text + Sync>(&self, texts: &[T]) -> Result<Predictions> {
-        let logits = self.predict_logits(texts, &self.encoder()?, 64)?;
+        let logits = self.predict_logits(texts, &self.encoder()?, TOKENS_PER_BATCH)?;
         let mut probabilities = Array2::zeros((texts.len(), self.labels.len()));
         for (row, logits) in logits.iter().enumerate() {
             let softmax = logits

@@ -45,6 +45,13 @@ pub struct TrainConfig {
     pub max_grad_norm: Option<f64>,
     /// Weights that stay as they are; default none.
     pub freeze: Freeze,
+    /// Whether what frozen layers make of each row is computed once and kept, instead
+    /// of in every epoch; they then run without dropout. Default false.
+    pub cache_frozen: bool,
+    /// Whether a forward pass keeps only the input of each layer, which the backward
+    /// pass computes again: less memory for about a third more time, and the same
+    /// gradients. Default false.
+    pub gradient_checkpointing: bool,
     /// When to evaluate on the development set; default after each epoch.
     pub eval_every: EvalEvery,
     /// The number that tells which evaluation is the best (`accuracy`, `loss`, …);
@@ -120,6 +127,8 @@ impl Default for TrainConfig {
             optimizer: AdamWConfig::default(),
             max_grad_norm: Some(1.0),
             freeze: Freeze::default(),
+            cache_frozen: false,
+            gradient_checkpointing: false,
             eval_every: EvalEvery::default(),
             metric: None,
             keep_best: true,
@@ -196,6 +205,12 @@ impl TrainConfig {
             let fits = threshold.is_finite() && threshold >= 0.0;
             ensure(fits, "early_stopping.threshold", "at least 0", threshold)?;
         }
+        ensure(
+            !self.cache_frozen || self.freeze.frozen_layers(1) > 0,
+            "cache_frozen",
+            "false where no layer is frozen",
+            true,
+        )?;
         self.optimizer.validate()
     }
 }
@@ -301,6 +316,13 @@ mod tests {
                 "max_grad_norm",
                 TrainConfig {
                     max_grad_norm: Some(0.0),
+                    ..ok()
+                },
+            ),
+            (
+                "cache_frozen",
+                TrainConfig {
+                    cache_frozen: true,
                     ..ok()
                 },
             ),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::encode::{Sampler, lengths, load};
+use crate::encode::{Inputs, Sampler, lengths, load};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, Loss, forward};
 
@@ -76,6 +76,16 @@ pub fn evaluate<M: FineTuner>(
     dataset: &dyn Dataset<Item = ItemOf<M>>,
     batch_size: usize,
 ) -> Result<Evaluation> {
+    evaluate_on(model, dataset, batch_size, |_| Ok(()))
+}
+
+/// [`evaluate`], with `prepare` called on the inputs of each batch.
+pub(super) fn evaluate_on<M: FineTuner>(
+    model: &M,
+    dataset: &dyn Dataset<Item = ItemOf<M>>,
+    batch_size: usize,
+    mut prepare: impl FnMut(&mut Inputs) -> Result<()>,
+) -> Result<Evaluation> {
     for (field, count) in [
         ("evaluation set", dataset.len()),
         ("eval_batch_size", batch_size),
@@ -96,7 +106,8 @@ pub fn evaluate<M: FineTuner>(
         &collator,
         &batches,
         model.backbone().device(),
-        |_, batch| {
+        |_, mut batch| {
+            prepare(&mut batch.inputs)?;
             tch::no_grad(|| {
                 let logits = forward(model, &batch.inputs, false)?;
                 let loss: Loss = model.loss(&logits, &batch.target)?;

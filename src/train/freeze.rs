@@ -45,6 +45,15 @@ impl Freeze {
         }
     }
 
+    /// The layers that stay as they are, of so many.
+    pub(super) fn frozen_layers(self, layers: usize) -> usize {
+        match self {
+            Self::None | Self::Embeddings => 0,
+            Self::Layers(first) => first,
+            Self::Encoder => layers,
+        }
+    }
+
     /// Freezes and unfreezes all weights accordingly, and returns the trainable
     /// ones.
     pub(super) fn apply(

@@ -5,6 +5,7 @@ mod callback;
 mod config;
 mod evaluation;
 mod freeze;
+mod frozen_cache;
 mod gradient_check;
 mod identity;
 mod optimizer;

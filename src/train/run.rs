@@ -8,7 +8,8 @@ use tch::Tensor;
 use super::best::{Best, copies};
 use super::callback::{Callback, Control};
 use super::config::{EvalEvery, TrainConfig};
-use super::evaluation::evaluate;
+use super::evaluation::evaluate_on;
+use super::frozen_cache::FrozenCache;
 use super::gradient_check::check_gradients;
 use super::identity::Identity;
 use super::optimizer::AdamW;
@@ -17,9 +18,9 @@ use super::saver::{Saver, Snapshot};
 use super::state::{RunState, Totals};
 use crate::checkpoint::{Checkpoints, hex};
 use crate::data::Dataset;
-use crate::encode::{Batch, mix};
+use crate::encode::{Batch, Inputs, mix};
 use crate::error::{Error, Result, TorchContext};
-use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, forward};
+use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward, forward};
 use crate::native;
 
 /// A run on its way.
@@ -34,6 +35,7 @@ pub(super) struct Run<'a, 'c, M: FineTuner> {
     best: Best,
     state: RunState,
     saver: Option<Saver>,
+    cache: Option<FrozenCache>,
     group: Group,
     /// All batches of this epoch.
     epoch_batches: usize,
@@ -99,6 +101,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             best: Best::new(metric, config.early_stopping, config.keep_best),
             state: RunState::default(),
             saver: None,
+            cache: None,
             group: Group::default(),
             epoch_batches: 0,
             start: Instant::now(),
@@ -149,10 +152,25 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         Ok(())
     }
 
-    pub(super) fn start(&mut self) {
+    /// Tells the callbacks, then does what is done once. `cache_memory` is in bytes.
+    pub(super) fn start(
+        &mut self,
+        train: &dyn Dataset<Item = ItemOf<M>>,
+        cache_memory: usize,
+    ) -> Result<()> {
         for callback in self.callbacks.iter_mut() {
             callback.on_start(&self.plan);
         }
+        if self.config.cache_frozen && !self.has_ended() {
+            let layers = self.model.backbone().config().num_hidden_layers as usize;
+            let frozen = self.config.freeze.frozen_layers(layers);
+            let mut cache = FrozenCache::new(frozen, cache_memory);
+            for data in [Some(train), self.dev].into_iter().flatten() {
+                cache.fill(self.model, data)?;
+            }
+            self.cache = Some(cache);
+        }
+        Ok(())
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -193,11 +211,14 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
     pub(super) fn micro_batch(
         &mut self,
         rows: &[usize],
-        batch: &Batch<TargetOf<M>>,
+        mut batch: Batch<TargetOf<M>>,
     ) -> Result<bool> {
+        if let Some(cache) = &mut self.cache {
+            cache.attach(self.model, &mut batch.inputs)?;
+        }
         let logits = forward(self.model, &batch.inputs, true)?;
         let loss = self.model.loss(&logits, &batch.target)?;
-        loss.sum.f_backward().doing("computing gradients")?;
+        backward(self.model, &loss.sum)?;
         let sum = loss.sum.f_double_value(&[]).doing("reading the loss")?;
 
         self.group.batches += 1;
@@ -344,7 +365,11 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             return Ok(false);
         };
         self.state.evaluated_at = Some(step);
-        let evaluation = evaluate(self.model, dev, self.config.eval_batch_size)?;
+        let cached = |inputs: &mut Inputs| match &mut self.cache {
+            Some(cache) => cache.attach(self.model, inputs),
+            None => Ok(()),
+        };
+        let evaluation = evaluate_on(self.model, dev, self.config.eval_batch_size, cached)?;
         let name = self.config.metric.as_deref();
         let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
         let is_best = self.best.offer(value, step, &self.trainable)?;

@@ -18,7 +18,11 @@ pub struct Trainer<'c> {
     config: TrainConfig,
     callbacks: Vec<Box<dyn Callback + 'c>>,
     checkpoints: Option<Checkpoints>,
+    cache_memory: Option<usize>,
 }
+
+/// Bytes of memory for what frozen layers have computed.
+const CACHE_MEMORY: usize = 1 << 30;
 
 impl<'c> Trainer<'c> {
     /// # Errors
@@ -29,6 +33,7 @@ impl<'c> Trainer<'c> {
             config,
             callbacks: Vec::new(),
             checkpoints: None,
+            cache_memory: None,
         })
     }
 
@@ -43,6 +48,13 @@ impl<'c> Trainer<'c> {
     /// bit for bit, on the same machine with the same number of threads.
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// So many bytes of memory for what [`TrainConfig::cache_frozen`] keeps; the rest
+    /// goes to a temporary file. Default 1 GiB.
+    pub fn cache_memory(mut self, bytes: usize) -> Self {
+        self.cache_memory = Some(bytes);
         self
     }
 
@@ -68,6 +80,20 @@ impl<'c> Trainer<'c> {
         train: &dyn Dataset<Item = ItemOf<M>>,
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<TrainReport> {
+        let encoder = model.backbone().encoder();
+        encoder.checkpoint_gradients(self.config.gradient_checkpointing);
+        let report = self.run_to_the_end(model, train, dev);
+        // Nobody else's backward pass knows of it.
+        encoder.checkpoint_gradients(false);
+        report
+    }
+
+    fn run_to_the_end<M: FineTuner>(
+        &mut self,
+        model: &M,
+        train: &dyn Dataset<Item = ItemOf<M>>,
+        dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
+    ) -> Result<TrainReport> {
         let mut run = Run::new(&self.config, &mut self.callbacks, model, train.len(), dev)?;
         let collator = model.collator()?;
         let sampler = self.config.sampler();
@@ -76,9 +102,9 @@ impl<'c> Trainer<'c> {
         if let Some(checkpoints) = &self.checkpoints {
             run.open_checkpoints(checkpoints, train)?;
         }
-        run.start();
         let device = model.backbone().device();
         let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
+        run.start(train, self.cache_memory.unwrap_or(CACHE_MEMORY))?;
         while !run.has_ended() {
             let batches = sampler.batches(&lengths, run.epoch());
             let done = run.begin_epoch(batches.len())?;
@@ -86,7 +112,7 @@ impl<'c> Trainer<'c> {
                 break;
             }
             load(train, &collator, &batches[done..], device, |rows, batch| {
-                run.micro_batch(rows, &batch)
+                run.micro_batch(rows, batch)
             })?;
             run.end_epoch();
         }

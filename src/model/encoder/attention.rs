@@ -3,7 +3,7 @@
 use tch::nn::Path;
 use tch::{Kind, TchError, Tensor};
 
-use super::Layout;
+use super::layout::{Group, Layout};
 use crate::error::{Result, TorchContext};
 use crate::model::config::BertConfig;
 use crate::model::linear::Linear;
@@ -18,6 +18,7 @@ pub(super) struct SelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
+    heads: i64,
     head_size: i64,
     dropout: f64,
 }
@@ -30,6 +31,7 @@ impl SelfAttention {
             query: dense("query")?,
             key: dense("key")?,
             value: dense("value")?,
+            heads: config.num_attention_heads,
             head_size: config.head_size(),
             dropout: config.attention_probs_dropout_prob,
         })
@@ -42,24 +44,55 @@ impl SelfAttention {
             true => &state.f_to_kind(Kind::BFloat16).doing("choosing bfloat16")?,
             false => state,
         };
-        let heads = |dense: &Linear| {
-            dense
-                .forward(state)?
-                .f_view([layout.batch, layout.length, layout.heads, self.head_size])
-                .and_then(|x| x.f_transpose(1, 2)) // [B, heads, L, head_size]
-                .doing("splitting attention heads")
+        let sizes: Vec<i64> = layout.groups().iter().map(Group::tokens).collect();
+        let parts = |dense: &Linear| {
+            let all = dense.forward(state)?; // [T, H]
+            let parts = match sizes.len() {
+                1 => Ok(vec![all]),
+                _ => all.f_split_with_sizes(&sizes[..], 0),
+            };
+            parts.doing("splitting rows")
         };
-        let (query, key, value) = (heads(&self.query)?, heads(&self.key)?, heads(&self.value)?);
+        let (queries, keys, values) = (parts(&self.query)?, parts(&self.key)?, parts(&self.value)?);
         let dropout = if train { self.dropout } else { 0.0 };
-        let mixed = match state.device().is_cuda() {
-            true => attend(&query, &key, &value, layout, dropout),
-            false => attend_in_cache(&query, &key, &value, layout, dropout),
-        };
-        let mixed = mixed.doing("attending")?; // [B, heads, L, head_size]
+        let mixed = layout
+            .groups()
+            .iter()
+            .zip(queries.iter().zip(&keys).zip(&values))
+            .map(|(group, ((query, key), value))| self.attend(group, [query, key, value], dropout));
         mixed
-            .f_transpose(1, 2)
-            .and_then(|x| x.f_reshape([layout.batch * layout.length, -1]))
-            .doing("joining attention heads")
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(joined)
+            .doing("attending")
+    }
+
+    pub(super) fn is_trained(&self) -> bool {
+        [&self.query, &self.key, &self.value]
+            .into_iter()
+            .any(Linear::is_trained)
+    }
+
+    /// Query, key and value of a group, `[T, H]` each, to `[T, H]`.
+    fn attend(&self, group: &Group, parts: [&Tensor; 3], dropout: f64) -> Result<Tensor, TchError> {
+        let heads = |x: &Tensor| {
+            x.f_view([group.rows, group.length, self.heads, self.head_size])?
+                .f_transpose(1, 2) // [B, heads, L, head_size]
+        };
+        let [query, key, value] = parts;
+        let (query, key, value) = (heads(query)?, heads(key)?, heads(value)?);
+        let mixed = match query.device().is_cuda() {
+            true => attend(&query, &key, &value, group, dropout),
+            false => attend_in_cache(&query, &key, &value, group, dropout),
+        }?; // [B, heads, L, head_size]
+        mixed.f_transpose(1, 2)?.f_reshape([group.tokens(), -1])
+    }
+}
+
+/// Parts as one, along their first dimension.
+fn joined(parts: Vec<Tensor>) -> Result<Tensor, TchError> {
+    match &parts[..] {
+        [whole] => Ok(whole.shallow_clone()),
+        parts => Tensor::f_cat(parts, 0),
     }
 }
 
@@ -68,10 +101,10 @@ fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
-    layout: &Layout,
+    group: &Group,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let bias = match &layout.bias {
+    let bias = match &group.bias {
         Some(bias) => bias.f_to_kind(query.kind())?,
         // tch 0.17 cannot leave it out.
         None => Tensor::f_zeros([1, 1, 1, 1], (query.kind(), query.device()))?,
@@ -93,18 +126,23 @@ fn attend_in_cache(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
-    layout: &Layout,
+    group: &Group,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let Layout { length, heads, .. } = *layout;
     let size = query.size();
-    let scale = (size[3] as f64).powf(-0.5);
-    let all = layout.batch * heads;
+    let [rows, heads, length, head_size] = size[..] else {
+        unreachable!("`SelfAttention::attend` makes four dimensions");
+    };
+    let scale = (head_size as f64).powf(-0.5);
+    let all = rows * heads;
     let at_once = (SCORES_AT_ONCE / (length * length).max(1)).clamp(1, all.max(1));
     let parts = |x: &Tensor| x.f_reshape([all, length, -1])?.f_split(at_once, 0);
     let (queries, keys, values) = (parts(query)?, parts(key)?, parts(value)?);
-    let biases = match &layout.bias {
-        Some(bias) => bias.f_reshape([all, 1, length])?.f_split(at_once, 0)?,
+    let biases = match &group.bias {
+        Some(bias) => bias
+            .f_expand([rows, heads, 1, length], false)?
+            .f_reshape([all, 1, length])?
+            .f_split(at_once, 0)?,
         None => Vec::new(),
     };
     let mut mixed = Vec::with_capacity(queries.len());
@@ -121,9 +159,5 @@ fn attend_in_cache(
         };
         mixed.push(shares.f_bmm(value)?);
     }
-    let mixed = match &mixed[..] {
-        [all] => all.shallow_clone(),
-        parts => Tensor::f_cat(parts, 0)?,
-    };
-    mixed.f_view(&size[..])
+    joined(mixed)?.f_view(&size[..])
 }

@@ -3,6 +3,7 @@
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
+use super::layout::Layout;
 use crate::encode::Inputs;
 use crate::error::{Result, TorchContext};
 use crate::model::config::BertConfig;
@@ -39,19 +40,15 @@ impl Embeddings {
     }
 
     /// `[T, H]`
-    pub(super) fn forward(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+    pub(super) fn forward(&self, inputs: &Inputs, layout: &Layout, train: bool) -> Result<Tensor> {
         let (batch, length) = inputs.size();
-        let ids = inputs
-            .input_ids
-            .f_flatten(0, 1)
-            .doing("reading input_ids")?; // [T]
-        let types = inputs
-            .token_type_ids
-            .f_flatten(0, 1)
-            .doing("reading token_type_ids")?;
+        let packed = |x: &Tensor| layout.pack(x).doing("reading inputs"); // [T]
+        let ids = packed(inputs.input_ids())?;
+        let types = packed(inputs.token_type_ids())?;
         let positions = Tensor::f_arange(length, (Kind::Int64, ids.device()))
-            .and_then(|positions| positions.f_repeat([batch]))
-            .doing("numbering positions")?; // [T]
+            .and_then(|positions| positions.f_expand([batch, length], false))
+            .doing("numbering positions")?;
+        let positions = packed(&positions)?;
         let words = self.word.forward(&ids)?;
         let types = self.token_type.forward(&types)?;
         let positions = self.position.forward(&positions)?;

@@ -4,8 +4,8 @@
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::Layout;
 use super::attention::SelfAttention;
+use super::layout::Layout;
 use crate::error::{Result, TorchContext};
 use crate::model::config::{Activation, BertConfig};
 use crate::model::linear::{LayerNorm, Linear};
@@ -40,6 +40,14 @@ impl Layer {
         let wide = self.activation.apply(&self.intermediate.forward(&state)?)?; // [T, I]
         self.output.forward(&wide, &state, train)
     }
+
+    /// Whether any weight of the layer is trained.
+    pub(super) fn is_trained(&self) -> bool {
+        self.attention.is_trained()
+            || self.attention_output.is_trained()
+            || self.intermediate.is_trained()
+            || self.output.is_trained()
+    }
 }
 
 /// Dense layer, dropout, residual, norm.
@@ -68,5 +76,9 @@ impl Output {
             .and_then(|x| x.f_add(residual))
             .doing("adding the residual")?;
         self.norm.forward(&sum)
+    }
+
+    fn is_trained(&self) -> bool {
+        self.dense.is_trained() || self.norm.is_trained()
     }
 }

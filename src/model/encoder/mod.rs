@@ -1,17 +1,21 @@
 //! BERT's encoder (Devlin et al. 2019), with the parameter names of the published
 //! checkpoints. Inside, hidden states are a matrix of tokens, `[T, H]`: dense
 //! layers, norms and dropout know nothing of rows and lengths. Only attention
-//! does, through [`Layout`], so that a layout without padding can take its place.
+//! does, through [`Layout`], which leaves padding out where it can.
 
 mod attention;
 mod embeddings;
 mod layer;
+mod layout;
+mod tape;
 
+use tch::Tensor;
 use tch::nn::Path;
-use tch::{Kind, Tensor};
 
 use self::embeddings::Embeddings;
 use self::layer::Layer;
+use self::layout::Layout;
+use self::tape::Tape;
 use super::config::BertConfig;
 use super::linear::Linear;
 use crate::encode::Inputs;
@@ -23,41 +27,7 @@ pub struct BertEncoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     pooler: Option<Linear>,
-    heads: i64,
-}
-
-/// How the tokens of a batch lie in the matrix of hidden states: `B` rows of `L`
-/// tokens each, padded.
-pub(crate) struct Layout {
-    batch: i64,
-    length: i64,
-    heads: i64,
-    /// Added to the attention scores: 0 where the key is a token, the lowest
-    /// number where it is padding. `[B, heads, 1, L]`; none if there is no padding.
-    bias: Option<Tensor>,
-}
-
-/// The lowest finite number of bfloat16, which float32 has too.
-const LOWEST: f64 = -3.389_531_389_251_535_5e38;
-
-impl Layout {
-    fn of(inputs: &Inputs, heads: i64) -> Result<Self> {
-        let (batch, length) = inputs.size();
-        let bias = || {
-            let mask = inputs.attention_mask.f_to_kind(Kind::Float)?;
-            // A row without a single token then gives an even spread instead of NaN.
-            let bias = mask.f_rsub_scalar(1.0)?.f_mul_scalar(LOWEST)?;
-            bias.f_view([batch, 1, 1, length])?
-                .f_expand([batch, heads, 1, length], false)
-        };
-        let bias = (!inputs.is_full()).then(bias).transpose();
-        Ok(Self {
-            batch,
-            length,
-            heads,
-            bias: bias.doing("reading the attention mask")?,
-        })
-    }
+    tape: Tape,
 }
 
 impl BertEncoder {
@@ -81,18 +51,19 @@ impl BertEncoder {
                 }
                 false => None,
             },
-            heads: config.num_attention_heads,
+            tape: Tape::default(),
         })
     }
 
-    /// The hidden states after the last layer, `[B, L, H]`. `train` turns dropout
-    /// on.
+    /// The hidden states after the last layer, `[B, L, H]`; those of padding mean
+    /// nothing. `train` turns dropout on.
     ///
     /// # Errors
     /// When libtorch refuses the inputs.
     pub fn hidden(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let states = self.run(inputs, train, |_| Ok(()))?;
-        by_row(&states, inputs)
+        let layout = Layout::of(inputs)?;
+        let state = self.run(inputs, &layout, train, None)?;
+        by_row(&state, &layout)
     }
 
     /// The hidden states after the embeddings and after each layer, each
@@ -101,11 +72,9 @@ impl BertEncoder {
     /// # Errors
     /// When libtorch refuses the inputs.
     pub fn hidden_states(&self, inputs: &Inputs, train: bool) -> Result<Vec<Tensor>> {
+        let layout = Layout::of(inputs)?;
         let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let _ = self.run(inputs, train, |state| {
-            states.push(by_row(state, inputs)?);
-            Ok(())
-        })?;
+        let _ = self.run(inputs, &layout, train, Some(&mut states))?;
         Ok(states)
     }
 
@@ -115,7 +84,10 @@ impl BertEncoder {
     /// # Errors
     /// When libtorch refuses the inputs.
     pub fn pooled(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        self.pool(&self.hidden(inputs, train)?)
+        let layout = Layout::of(inputs)?;
+        let state = self.run(inputs, &layout, train, None)?;
+        let first = layout.first_tokens(&state);
+        self.pool_first(first.doing("taking the first token")?)
     }
 
     /// The pooled output `[B, H]` of hidden states `[B, L, H]`.
@@ -123,34 +95,85 @@ impl BertEncoder {
     /// # Errors
     /// When libtorch refuses the shapes.
     pub fn pool(&self, hidden: &Tensor) -> Result<Tensor> {
-        let first = hidden.f_select(1, 0).doing("taking the first token")?; // [B, H]
+        self.pool_first(hidden.f_select(1, 0).doing("taking the first token")?)
+    }
+
+    fn pool_first(&self, first: Tensor) -> Result<Tensor> {
         match &self.pooler {
             Some(dense) => dense.forward(&first)?.f_tanh().doing("pooling"),
             None => Ok(first),
         }
     }
 
-    /// Calls `seen` with each state `[T, H]` on the way, returns the last.
+    /// The state `[B, L, H]` after the first so many layers, without dropout.
+    pub(crate) fn after(&self, layers: usize, inputs: &Inputs) -> Result<Tensor> {
+        let layout = Layout::of(inputs)?;
+        let mut state = self.embeddings.forward(inputs, &layout, false)?;
+        for layer in &self.layers[..layers] {
+            state = layer.forward(&state, &layout, false)?;
+        }
+        by_row(&state, &layout)
+    }
+
+    /// Turns gradient checkpointing on or off: in training, forward passes then keep
+    /// only the input of each layer, and [`finish_backward`](Self::finish_backward) must
+    /// follow the backward pass of the loss.
+    pub(crate) fn checkpoint_gradients(&self, on: bool) {
+        self.tape.switch(on);
+    }
+
+    /// The rest of a backward pass, if there is one: what gradient checkpointing has cut
+    /// off. `recompute` runs the closure as the forward pass was run.
+    pub(crate) fn finish_backward(
+        &self,
+        recompute: impl Fn(&dyn Fn() -> Result<Tensor>) -> Result<Tensor>,
+    ) -> Result<()> {
+        self.tape.backward(&self.layers, recompute)
+    }
+
+    /// The last state `[T, H]`; `states` gets all of them as `[B, L, H]`. Layers whose
+    /// output is known are skipped, or run without dropout where their states are wanted.
     fn run(
         &self,
         inputs: &Inputs,
+        layout: &Layout,
         train: bool,
-        mut seen: impl FnMut(&Tensor) -> Result<()>,
+        mut states: Option<&mut Vec<Tensor>>,
     ) -> Result<Tensor> {
-        let layout = Layout::of(inputs, self.heads)?;
-        let mut state = self.embeddings.forward(inputs, train)?; // [T, H]
-        seen(&state)?;
-        for layer in &self.layers {
-            state = layer.forward(&state, &layout, train)?;
-            seen(&state)?;
+        let known = inputs.known();
+        let (done, mut state) = match known {
+            Some(known) if states.is_none() => {
+                let state = layout.pack(&known.state);
+                (known.layers, state.doing("reading hidden states")?)
+            }
+            _ => {
+                let train = train && known.is_none();
+                (0, self.embeddings.forward(inputs, layout, train)?)
+            }
+        }; // [T, H]
+        let checkpointing = train && self.tape.is_on();
+        if checkpointing {
+            state = self.tape.cut(state)?;
+        }
+        let mut see = |state: &Tensor| -> Result<()> {
+            if let Some(states) = &mut states {
+                states.push(by_row(state, layout)?);
+            }
+            Ok(())
+        };
+        see(&state)?;
+        for (number, layer) in self.layers.iter().enumerate().skip(done) {
+            let train = train && known.is_none_or(|known| number >= known.layers);
+            state = match checkpointing && train {
+                true => self.tape.forward(number, layer, state, layout)?,
+                false => layer.forward(&state, layout, train)?,
+            };
+            see(&state)?;
         }
         Ok(state)
     }
 }
 
-fn by_row(state: &Tensor, inputs: &Inputs) -> Result<Tensor> {
-    let (batch, length) = inputs.size();
-    state
-        .f_view([batch, length, -1])
-        .doing("shaping hidden states")
+fn by_row(state: &Tensor, layout: &Layout) -> Result<Tensor> {
+    layout.unpack(state).doing("shaping hidden states")
 }

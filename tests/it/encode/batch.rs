@@ -2,7 +2,7 @@
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    BertConfig, ClassCollator, Collator, Encoding, Error, Example, Inputs, Labels, Limits, Padding,
+    BertConfig, ClassCollator, Collator, Encoding, Error, Example, Labels, Limits, Padding,
     TextEncoder, Tokenizer, Truncation, pad,
 };
 
@@ -28,20 +28,16 @@ fn rows(tensor: &Tensor) -> Vec<Vec<i64>> {
 #[test]
 fn rows_are_padded_on_the_right_to_the_longest() {
     let encodings = encodings(&["good", "a b c"]);
-    let Inputs {
-        input_ids,
-        attention_mask,
-        token_type_ids,
-        ..
-    } = pad(&encodings, 7, Padding::Longest, &limits()).expect("a batch");
+    let inputs = pad(&encodings, 7, Padding::Longest, &limits()).expect("a batch");
     let first = &encodings[0].input_ids;
     assert_eq!(first.len(), 3);
     assert_eq!(encodings[1].len(), 5);
-    let ids = rows(&input_ids);
+    let ids = rows(inputs.input_ids());
     assert_eq!(ids[0], [first[0], first[1], first[2], 7, 7]);
     assert_eq!(ids[1], encodings[1].input_ids);
-    assert_eq!(rows(&attention_mask), [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]);
-    assert_eq!(rows(&token_type_ids), [[0; 5], [0; 5]]);
+    let mask = rows(inputs.attention_mask());
+    assert_eq!(mask, [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]);
+    assert_eq!(rows(inputs.token_type_ids()), [[0; 5], [0; 5]]);
 }
 
 #[test]
@@ -103,7 +99,7 @@ fn a_collator_gives_inputs_class_ids_and_the_count_of_real_tokens() {
     assert_eq!(batch.inputs.size(), (3, 8), "the last row is cut to 8");
     assert_eq!(batch.tokens, 5 + 5 + 8);
     assert_eq!(Vec::<i64>::try_from(&batch.target).expect("ids"), [1, 0, 1]);
-    let types = rows(&batch.inputs.token_type_ids);
+    let types = rows(batch.inputs.token_type_ids());
     assert_eq!(types[1], [0, 0, 0, 1, 1, 0, 0, 0]);
 
     examples[2].label = "Good".to_owned();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bertfit::tch::Tensor;
+use bertfit::tch::{Kind, Tensor};
 use bertfit::{Backbone, Inputs, Linear};
 
 use crate::fixture::{assert_close, data, minilm, tensors, tiny};
@@ -23,7 +23,7 @@ fn outputs_equal(model: &Path, reference: &str) {
         input("attention_mask"),
         input("token_type_ids"),
     );
-    let padded = inputs.attention_mask.eq(0).any().int64_value(&[]);
+    let padded = inputs.attention_mask().eq(0).any().int64_value(&[]);
     assert_eq!(padded, 1, "the reference batch has no padding");
 
     // Padded places are compared too: they see the same tokens in both.
@@ -99,6 +99,55 @@ fn rows_attended_in_parts_equal_rows_attended_alone() {
         let alone = backbone.encoder().pooled(&alone.inputs, false);
         let one = alone.expect("a state").get(0);
         assert_close("a row", &all.get(row as i64), &one, 1e-5);
+    }
+}
+
+/// The inputs of a batch without what `pad` knows of it, so that all padding is computed.
+fn with_padding(inputs: &Inputs) -> Inputs {
+    let [ids, mask, types] = [
+        inputs.input_ids(),
+        inputs.attention_mask(),
+        inputs.token_type_ids(),
+    ]
+    .map(Tensor::shallow_clone);
+    Inputs::new(ids, mask, types)
+}
+
+#[test]
+fn a_batch_without_its_padding_gives_the_same_states_and_gradients() {
+    let (backbone, ()) = Backbone::builder(minilm())
+        .build(|_, _| Ok(()))
+        .expect("a model");
+    let encoder = backbone
+        .text_encoder(64, Default::default())
+        .expect("an encoder");
+    let lengths = [3, 11, 3, 40, 11, 1, 25];
+    let texts = lengths.map(|words| "a film of rare beauty ".repeat(words));
+    let packed = encoder.batch(&texts, ()).expect("a batch").inputs;
+    let padded = with_padding(&packed);
+    let mask = packed.attention_mask().unsqueeze(-1).to_kind(Kind::Float);
+    let encoder = backbone.encoder();
+
+    let states = |inputs: &Inputs| encoder.hidden_states(inputs, false).expect("states");
+    for (packed, padded) in states(&packed).iter().zip(states(&padded)) {
+        assert_eq!(packed.size(), padded.size());
+        assert_close("a state", &(packed * &mask), &(padded * &mask), 1e-5);
+    }
+    let gradients = |inputs: &Inputs| {
+        let pooled = encoder.pooled(inputs, false).expect("a pooled output");
+        let hidden = encoder.hidden(inputs, false).expect("a state") * &mask;
+        // Something in which no place is like another.
+        let loss = pooled.sin().sum(Kind::Float) + hidden.sin().mean(Kind::Float);
+        let variables = backbone.named_variables();
+        let names: Vec<_> = variables.keys().cloned().collect();
+        let weights: Vec<_> = variables.values().map(Tensor::shallow_clone).collect();
+        let gradients = Tensor::run_backward(&[loss], &weights, false, false);
+        names.into_iter().zip(gradients).collect::<Vec<_>>()
+    };
+    let padded = gradients(&padded);
+    for ((name, packed), (_, padded)) in gradients(&packed).iter().zip(&padded) {
+        let scale = padded.abs().max().double_value(&[]).max(1.0);
+        assert_close(name, packed, padded, 1e-5 * scale);
     }
 }
 

@@ -34,9 +34,9 @@ fn hidden_states_equal_those_of_rust_bert() {
         .load(minilm().join("model.safetensors"))
         .expect("weights");
     let output = bertfit::tch::no_grad(|| {
-        let (mask, types) = (Some(&inputs.attention_mask), Some(&inputs.token_type_ids));
+        let (mask, types) = (Some(inputs.attention_mask()), Some(inputs.token_type_ids()));
         model.forward_t(
-            Some(&inputs.input_ids),
+            Some(inputs.input_ids()),
             mask,
             types,
             None,
@@ -48,7 +48,7 @@ fn hidden_states_equal_those_of_rust_bert() {
     });
     let theirs = output.expect("an output").hidden_state;
     // Padding sees other padding in rust-bert's mask; tokens are what counts.
-    let mask = inputs.attention_mask.unsqueeze(-1).to_kind(Kind::Float);
+    let mask = inputs.attention_mask().unsqueeze(-1).to_kind(Kind::Float);
     assert_close("hidden state", &(ours * &mask), &(theirs * &mask), 1e-5);
 }
 

@@ -42,7 +42,7 @@ fn transformers_agrees(model: std::path::PathBuf) {
     classifier.save(&saved).expect("a saved model");
     let encoder = classifier.encoder().expect("an encoder");
     let logits = classifier
-        .predict_logits(&rows, &encoder, 32)
+        .predict_logits(&rows, &encoder, 1000)
         .expect("logits");
     let labels = classifier.predict(&rows).expect("predictions");
     let expected: Vec<Value> = rows

@@ -1,5 +1,7 @@
+mod checkpointing;
 mod evaluation;
 mod freeze;
+mod frozen_cache;
 mod optimizer;
 mod parity;
 mod resume;

@@ -225,7 +225,7 @@ fn the_report_counts_rows_and_real_tokens() {
     let per_second = report.train_tokens_per_second / report.train_samples_per_second;
     assert!((per_second - batch.tokens as f64 / 8.0).abs() < 1e-9);
     assert!(
-        batch.tokens < batch.inputs.input_ids.numel(),
+        batch.tokens < batch.inputs.input_ids().numel(),
         "the batch has no padding"
     );
     assert_eq!(report.plan.train_samples, 8);

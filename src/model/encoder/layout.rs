@@ -1,0 +1,155 @@
+//! How the tokens of a batch lie in the matrix of hidden states, `[T, H]`.
+
+use std::cmp::Reverse;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::encode::Inputs;
+use crate::error::{Result, TorchContext};
+
+/// The lowest finite number of bfloat16, which float32 has too.
+const LOWEST: f64 = -3.389_531_389_251_535_5e38;
+
+/// Where each row of a batch has its tokens. Padding has a place of its own only where
+/// the lengths of the rows are not known, or on a GPU, where a few large operations are
+/// better than many small ones.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    batch: i64,
+    length: i64,
+    /// The matrix's tokens as places in the padded batch, of `B·L`; none if the matrix
+    /// is the whole padded batch.
+    places: Option<Tensor>, // [T]
+    /// The first token of each row.
+    firsts: Tensor, // [B]
+    groups: Vec<Group>,
+}
+
+/// Rows of the same length that follow each other.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) rows: i64,
+    pub(super) length: i64,
+    /// Added to the attention scores: 0 where the key is a token, the lowest number
+    /// where it is padding. `[rows, 1, 1, L]`; none if there is no padding.
+    pub(super) bias: Option<Tensor>,
+}
+
+impl Group {
+    pub(super) fn tokens(&self) -> i64 {
+        self.rows * self.length
+    }
+}
+
+impl Layout {
+    pub(super) fn of(inputs: &Inputs) -> Result<Self> {
+        let (_, length) = inputs.size();
+        let device = inputs.input_ids().device();
+        let full = |lengths: &[usize]| lengths.iter().all(|&own| own as i64 == length);
+        match inputs.lengths() {
+            Some(lengths) if full(lengths) => Self::padded(inputs, None),
+            Some(lengths) if device == Device::Cpu && !lengths.contains(&0) => {
+                Self::packed(lengths, length)
+            }
+            _ => Self::padded(inputs, Some(inputs.attention_mask())),
+        }
+        .doing("laying out a batch")
+    }
+
+    fn padded(inputs: &Inputs, mask: Option<&Tensor>) -> Result<Self, TchError> {
+        let (batch, length) = inputs.size();
+        let bias = |mask: &Tensor| {
+            let mask = mask.f_to_kind(Kind::Float)?;
+            // A row without a single token then gives an even spread instead of NaN.
+            let bias = mask.f_rsub_scalar(1.0)?.f_mul_scalar(LOWEST)?;
+            bias.f_view([batch, 1, 1, length])
+        };
+        let rows = Tensor::f_arange(batch, (Kind::Int64, inputs.input_ids().device()))?;
+        let group = Group {
+            rows: batch,
+            length,
+            bias: mask.map(bias).transpose()?,
+        };
+        Ok(Self {
+            batch,
+            length,
+            places: None,
+            firsts: rows.f_mul_scalar(length)?,
+            groups: vec![group],
+        })
+    }
+
+    /// Rows of the same length side by side, longest first.
+    fn packed(lengths: &[usize], longest: i64) -> Result<Self, TchError> {
+        let mut order: Vec<usize> = (0..lengths.len()).collect();
+        order.sort_by_key(|&row| Reverse(lengths[row]));
+        let mut places = Vec::with_capacity(lengths.iter().sum());
+        let mut firsts = vec![0_i64; lengths.len()];
+        let mut groups: Vec<Group> = Vec::new();
+        for row in order {
+            firsts[row] = places.len() as i64;
+            let length = lengths[row] as i64;
+            let first = row as i64 * longest;
+            places.extend(first..first + length);
+            match groups.last_mut() {
+                Some(group) if group.length == length => group.rows += 1,
+                _ => groups.push(Group {
+                    rows: 1,
+                    length,
+                    bias: None,
+                }),
+            }
+        }
+        Ok(Self {
+            batch: lengths.len() as i64,
+            length: longest,
+            places: Some(Tensor::f_from_slice(&places)?),
+            firsts: Tensor::f_from_slice(&firsts)?,
+            groups,
+        })
+    }
+
+    pub(super) fn shallow_clone(&self) -> Self {
+        let group = |group: &Group| Group {
+            bias: group.bias.as_ref().map(Tensor::shallow_clone),
+            ..*group
+        };
+        Self {
+            batch: self.batch,
+            length: self.length,
+            places: self.places.as_ref().map(Tensor::shallow_clone),
+            firsts: self.firsts.shallow_clone(),
+            groups: self.groups.iter().map(group).collect(),
+        }
+    }
+
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// What the matrix's tokens have in a padded `[B, L, …]`: `[T, …]`.
+    pub(super) fn pack(&self, padded: &Tensor) -> Result<Tensor, TchError> {
+        let all = padded.f_flatten(0, 1)?;
+        match &self.places {
+            Some(places) => all.f_index_select(0, places),
+            None => Ok(all),
+        }
+    }
+
+    /// A matrix `[T, H]` as `[B, L, H]`; zero where padding has no place in it.
+    pub(super) fn unpack(&self, state: &Tensor) -> Result<Tensor, TchError> {
+        let size = [self.batch, self.length, -1];
+        let Some(places) = &self.places else {
+            return state.f_view(size);
+        };
+        let shape = [self.batch * self.length, state.size()[1]];
+        Tensor::f_zeros(shape, (state.kind(), state.device()))?
+            .f_index_copy(0, places, state)?
+            .f_view(size)
+    }
+
+    /// The first token of each row, `[B, H]`.
+    pub(super) fn first_tokens(&self, state: &Tensor) -> Result<Tensor, TchError> {
+        state.f_index_select(0, &self.firsts)
+    }
+}
