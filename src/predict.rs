@@ -22,13 +22,15 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     let mut by_row: Vec<Option<Tensor>> = Vec::new();
     by_row.resize_with(texts.len(), || None);
     let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
+    let backbone = model.backbone();
+    let _region = backbone.precision().region(backbone.device())?;
     for rows in sampler.batches(&lengths, 0) {
         let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
         let inputs = encoder
             .inputs(&batch)
             .map_err(|error| error.of_rows(&rows))?;
         let logits = tch::no_grad(|| {
-            forward(model, &inputs.to_device(model.backbone().device())?, false)?
+            forward(model, &inputs.to_device(backbone.device())?, false)?
                 .f_to_device(tch::Device::Cpu)
                 .doing("moving logits to the CPU")
         })?; // [B, …]

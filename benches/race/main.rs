@@ -4,6 +4,7 @@
 
 mod fit;
 mod predict;
+mod rust_bert;
 mod step;
 mod tokenize;
 
@@ -15,12 +16,16 @@ use serde_json::{Value, json};
 const USAGE: &str = "usage: race step SHAPE ROWS LENGTH PRECISION
        race fit MODEL TRAIN DEV ROWS PRECISION MODE SEED
        race predict MODEL FILE ROWS LENGTH PRECISION
+       race rust-bert MODEL FILE ROWS
        race tokenize MODEL FILE ROWS";
 
 fn main() -> ExitCode {
-    bertfit::reuse_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // rust-bert comes without it.
+    if words.first() != Some(&"rust-bert") {
+        bertfit::reuse_memory();
+    }
     let result = match words[..] {
         ["step", shape, rows, length, precision] => step::run(shape, rows, length, precision),
         ["fit", model, train, dev, rows, precision, mode, seed] => {
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
         ["predict", model, file, rows, length, precision] => {
             predict::run(model, file, rows, length, precision)
         }
+        ["rust-bert", model, file, rows] => rust_bert::run(model, file, rows),
         ["tokenize", model, file, rows] => tokenize::run(model, file, rows),
         // What `cargo bench` without a name passes to each bench.
         ["--bench"] | [] => {
@@ -75,7 +81,7 @@ fn precision(text: &str) -> Result<Precision> {
 /// The first rows of a table: its text column is the one that is not `label`.
 fn texts(file: &str, rows: usize) -> Result<Vec<String>> {
     let column = if file.contains("imdb") {
-        "content"
+        "text"
     } else {
         "sentence"
     };

@@ -46,7 +46,7 @@ def rows_of(file, limit):
 
 
 def texts_of(file, limit):
-    column = "content" if "imdb" in file else "sentence"
+    column = "text" if "imdb" in file else "sentence"
     return [row[column] for row in rows_of(file, limit)]
 
 

@@ -48,18 +48,22 @@ impl Precision {
         }
     }
 
+    /// While the result lives, products are computed in these numbers, and weights that
+    /// were converted are kept: only for a time in which they do not change.
+    pub(crate) fn region(self, device: Device) -> Result<Option<Autocast>> {
+        let autocast = (self == Self::Bf16).then(|| Autocast::begin(device));
+        autocast.transpose().doing("choosing bfloat16")
+    }
+
     /// What `compute` gives in these numbers, as float32.
     pub(crate) fn of(
         self,
         device: Device,
         compute: impl FnOnce() -> Result<Tensor>,
     ) -> Result<Tensor> {
-        if self == Self::F32 {
-            return compute();
-        }
-        let autocast = Autocast::begin(device).doing("choosing bfloat16")?;
+        let region = self.region(device)?;
         let result = compute()?;
-        drop(autocast);
+        drop(region);
         result.f_to_kind(Kind::Float).doing("leaving bfloat16")
     }
 }

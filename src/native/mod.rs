@@ -173,9 +173,11 @@ pub(crate) fn set_generator_state(device: Device, state: &[u8]) -> Result<(), Tc
 }
 
 /// While it lives, matrix products of this thread on a type of device are computed in
-/// bfloat16, whatever the kind of their inputs. One at a time.
+/// bfloat16, whatever the kind of their inputs. Inside another one it changes nothing; what
+/// was made of the weights is kept until the outermost ends.
 pub(crate) struct Autocast {
     gpu: bool,
+    outermost: bool,
     /// What libtorch keeps for it belongs to the thread.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -192,11 +194,15 @@ impl Autocast {
 
     pub(crate) fn begin(device: Device) -> Result<Self, TchError> {
         let gpu = matches!(device, Device::Cuda(_));
-        // SAFETY: takes and leaves no memory.
-        check(unsafe { bertfit_autocast(gpu, true) })?;
-        AUTOCASTING.set(true);
+        let outermost = !AUTOCASTING.get();
+        if outermost {
+            // SAFETY: takes and leaves no memory.
+            check(unsafe { bertfit_autocast(gpu, true) })?;
+            AUTOCASTING.set(true);
+        }
         Ok(Self {
             gpu,
+            outermost,
             _of_this_thread: PhantomData,
         })
     }
@@ -204,6 +210,9 @@ impl Autocast {
 
 impl Drop for Autocast {
     fn drop(&mut self) {
+        if !self.outermost {
+            return;
+        }
         AUTOCASTING.set(false);
         // SAFETY: as above.
         if let Err(error) = check(unsafe { bertfit_autocast(self.gpu, false) }) {

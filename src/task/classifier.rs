@@ -19,8 +19,9 @@ use crate::task::predictions::Predictions;
 /// Key of `config.json` under which the settings that only bertfit knows stand.
 const SETTINGS_KEY: &str = "bertfit";
 
-/// Tokens of one forward pass in predictions: enough to fill the matrix products.
-const TOKENS_PER_BATCH: usize = 8192;
+/// Tokens of one forward pass in predictions: enough to fill the matrix products, few
+/// enough for the cache of a CPU.
+const TOKENS_PER_BATCH: usize = 4096;
 
 /// A BERT that sorts texts, or pairs of texts, into classes.
 #[derive(Debug)]
@@ -260,7 +261,7 @@ impl BertClassifier {
     }
 
     /// Sorts texts or pairs of texts into classes, in evaluation mode. The answers
-    /// are in the order of `texts`; batches hold rows of like length, up to 8192 tokens.
+    /// are in the order of `texts`; batches hold rows of like length, up to 4096 tokens.
     ///
     /// # Errors
     /// When a text cannot be encoded.

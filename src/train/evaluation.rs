@@ -95,6 +95,8 @@ pub(super) fn evaluate_on<M: FineTuner>(
         }
     }
     let start = Instant::now();
+    let backbone = model.backbone();
+    let _region = backbone.precision().region(backbone.device())?;
     let collator = model.collator()?;
     let mut metric = model.metric();
     let (mut sum, mut count) = (0.0, 0.0);
@@ -105,7 +107,7 @@ pub(super) fn evaluate_on<M: FineTuner>(
         dataset,
         &collator,
         &batches,
-        model.backbone().device(),
+        backbone.device(),
         |_, mut batch| {
             prepare(&mut batch.inputs)?;
             tch::no_grad(|| {
