@@ -3,6 +3,7 @@
 //! gradients, generator states, autocasting. What comes out is safe: errors are values, tensors are owned.
 #![allow(unsafe_code)]
 
+mod floats;
 mod memory;
 mod products;
 
@@ -14,6 +15,7 @@ use std::ptr;
 use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
+pub(crate) use floats::floats;
 pub use memory::reuse_memory;
 pub(crate) use products::OneDnn;
 

@@ -33,6 +33,10 @@ fn problem_with(
         (false, false) => return Ok(None),
         (true, true) => {}
     }
+    let gradient = match gradient.is_sparse() {
+        true => gradient.f_coalesce()?.f_values()?,
+        false => gradient,
+    };
     // A NaN or infinity anywhere makes the sum of magnitudes one too.
     let sum = gradient.f_abs()?.f_sum(Kind::Double)?.f_double_value(&[])?;
     // Softmax does not change when a constant is added to all scores of a row,

@@ -12,6 +12,7 @@ mod optimizer;
 #[cfg(feature = "progress")]
 mod progress;
 mod report;
+mod row_adamw;
 mod run;
 mod saver;
 mod schedule;

@@ -10,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result, TorchContext};
 use crate::native::{self, Arg, Op};
 use crate::train::config::ensure;
+use crate::train::row_adamw::{self, Rows};
 
 /// The numbers of AdamW, but for the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ struct Slot {
     exp_avg_sq: Tensor,
     /// Steps that this weight has made: one float32, as the kernel wants it.
     step: Tensor,
+    /// Known while its gradients are sparse.
+    rows: Option<Rows>,
 }
 
 impl Slot {
@@ -108,6 +111,7 @@ impl AdamW {
                 exp_avg: zeros()?,
                 exp_avg_sq: zeros()?,
                 step: Tensor::f_zeros([], (Kind::Float, device)).doing("making moments")?,
+                rows: None,
                 name,
                 weight,
             });
@@ -131,7 +135,12 @@ impl AdamW {
     pub fn gradient_norm(&self) -> Result<f64> {
         static NORMS: OnceLock<Op> = OnceLock::new();
         let norm = || -> Result<f64, TchError> {
-            let gradients = self.gradients_of(|_| true)?.1;
+            let mut gradients = self.gradients_of(|_| true)?.1;
+            for slot in &self.slots {
+                if let Some(gradient) = sparse_gradient(&slot.weight)? {
+                    gradients.push(gradient.f_values()?);
+                }
+            }
             if gradients.is_empty() {
                 return Ok(0.0);
             }
@@ -152,6 +161,7 @@ impl AdamW {
         static FUSED: OnceLock<Op> = OnceLock::new();
         let (first, second) = self.config.betas;
         let step = || -> Result<(), TchError> {
+            self.step_by_rows(learning_rate, gradient_factor)?;
             let fused = found(&FUSED, "aten::_fused_adamw_", "")?;
             // The kernel divides, in the same pass in which it moves the weights.
             let divisor = Tensor::f_full([], 1.0 / gradient_factor, (Kind::Float, self.device()))?;
@@ -227,9 +237,39 @@ impl AdamW {
         if let Some(name) = state.keys().find(|name| !own.contains_key(*name)) {
             return Err(problem(name, "an unexpected"));
         }
+        for slot in &mut self.slots {
+            slot.rows = None;
+        }
         for (name, tensor) in own {
             let copied = tch::no_grad(|| tensor.shallow_clone().f_copy_(&state[&name]));
             copied.doing("loading moments")?;
+        }
+        Ok(())
+    }
+
+    /// The step of the weights whose gradients are sparse.
+    fn step_by_rows(&mut self, learning_rate: f64, gradient_factor: f64) -> Result<(), TchError> {
+        for slot in &mut self.slots {
+            let Some(gradient) = sparse_gradient(&slot.weight)? else {
+                // A dense one gives all rows moments.
+                slot.rows = None;
+                continue;
+            };
+            let _ = slot.step.f_add_scalar_(1.0)?;
+            let rows = match &mut slot.rows {
+                Some(rows) => rows,
+                none => none.insert(Rows::of(&slot.exp_avg_sq)?),
+            };
+            let step = row_adamw::Step {
+                learning_rate,
+                gradient_factor,
+                betas: self.config.betas,
+                eps: self.config.eps,
+                weight_decay: self.config.weight_decay,
+                count: slot.step.f_double_value(&[])?,
+            };
+            let table = [&slot.weight, &slot.exp_avg, &slot.exp_avg_sq];
+            rows.step(table, &gradient, step)?;
         }
         Ok(())
     }
@@ -239,7 +279,7 @@ impl AdamW {
         first.map_or(Device::Cpu, |slot| slot.weight.device())
     }
 
-    /// The slots that `wanted` picks and that have a gradient, with it.
+    /// The slots that `wanted` picks and that have a dense gradient, with it.
     fn gradients_of(
         &self,
         wanted: impl Fn(&Slot) -> bool,
@@ -247,12 +287,21 @@ impl AdamW {
         let (mut slots, mut gradients) = (Vec::new(), Vec::new());
         for slot in self.slots.iter().filter(|slot| wanted(slot)) {
             let gradient = slot.weight.f_grad()?;
-            if gradient.defined() {
+            if gradient.defined() && !gradient.is_sparse() {
                 slots.push(slot);
                 gradients.push(gradient);
             }
         }
         Ok((slots, gradients))
+    }
+}
+
+/// The gradient of a weight, with each row once and in order, if it is sparse.
+fn sparse_gradient(weight: &Tensor) -> Result<Option<Tensor>, TchError> {
+    let gradient = weight.f_grad()?;
+    match gradient.defined() && gradient.is_sparse() {
+        true => gradient.f_coalesce().map(Some),
+        false => Ok(None),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The loop. It knows no task and no file format: a model gives logits and losses,
 //! a collator gives batches, and everything that varies stands in `TrainConfig`.
 
+use tch::Device;
+
 use super::callback::Callback;
 use super::config::TrainConfig;
 use super::report::TrainReport;
@@ -82,9 +84,11 @@ impl<'c> Trainer<'c> {
     ) -> Result<TrainReport> {
         let encoder = model.backbone().encoder();
         encoder.checkpoint_gradients(self.config.gradient_checkpointing);
+        encoder.make_gradient_sparse(model.backbone().device() == Device::Cpu);
         let report = self.run_to_the_end(model, train, dev);
-        // Nobody else's backward pass knows of it.
+        // Nobody else's backward pass knows of either.
         encoder.checkpoint_gradients(false);
+        encoder.make_gradient_sparse(false);
         report
     }
 

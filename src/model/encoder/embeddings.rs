@@ -1,5 +1,7 @@
 //! Token ids to the first hidden state: word + position + segment, normalised.
 
+use std::cell::Cell;
+
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -16,6 +18,8 @@ pub(super) struct Embeddings {
     token_type: Embedding,
     norm: LayerNorm,
     dropout: f64,
+    /// Whether the gradient of `word` holds only the rows of the batch's tokens.
+    sparse: Cell<bool>,
 }
 
 impl Embeddings {
@@ -36,7 +40,12 @@ impl Embeddings {
             token_type: table("token_type_embeddings", config.type_vocab_size, -1)?,
             norm: LayerNorm::new(&(path / "LayerNorm"), size, config.layer_norm_eps)?,
             dropout: config.hidden_dropout_prob,
+            sparse: Cell::new(false),
         })
+    }
+
+    pub(super) fn make_gradient_sparse(&self, sparse: bool) {
+        self.sparse.set(sparse);
     }
 
     /// `[T, H]`
@@ -49,9 +58,9 @@ impl Embeddings {
             .and_then(|positions| positions.f_expand([batch, length], false))
             .doing("numbering positions")?;
         let positions = packed(&positions)?;
-        let words = self.word.forward(&ids)?;
-        let types = self.token_type.forward(&types)?;
-        let positions = self.position.forward(&positions)?;
+        let words = self.word.forward(&ids, self.sparse.get())?;
+        let types = self.token_type.forward(&types, false)?;
+        let positions = self.position.forward(&positions, false)?;
         let sum = words
             .f_add(&types)
             .and_then(|sum| sum.f_add(&positions))

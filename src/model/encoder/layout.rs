@@ -10,9 +10,14 @@ use crate::error::{Result, TorchContext};
 /// The lowest finite number of bfloat16, which float32 has too.
 const LOWEST: f64 = -3.389_531_389_251_535_5e38;
 
+/// The share of tokens in a batch, padding counted, below which padding is left out. With
+/// less padding it is no gain: every number of tokens is a new shape, for which oneDNN has
+/// to make new programs.
+const WORTH_PACKING: f64 = 0.9;
+
 /// Where each row of a batch has its tokens. Padding has a place of its own only where
-/// the lengths of the rows are not known, or on a GPU, where a few large operations are
-/// better than many small ones.
+/// the lengths of the rows are not known, there is little of it, or on a GPU, where a few
+/// large operations are better than many small ones.
 #[derive(Debug)]
 pub(crate) struct Layout {
     batch: i64,
@@ -43,15 +48,21 @@ impl Group {
 
 impl Layout {
     pub(super) fn of(inputs: &Inputs) -> Result<Self> {
-        let (_, length) = inputs.size();
+        let (batch, length) = inputs.size();
         let device = inputs.input_ids().device();
-        let full = |lengths: &[usize]| lengths.iter().all(|&own| own as i64 == length);
         match inputs.lengths() {
-            Some(lengths) if full(lengths) => Self::padded(inputs, None),
-            Some(lengths) if device == Device::Cpu && !lengths.contains(&0) => {
-                Self::packed(lengths, length)
+            Some(lengths) => {
+                let tokens: usize = lengths.iter().sum();
+                let share = tokens as f64 / (batch * length).max(1) as f64;
+                if share == 1.0 {
+                    Self::padded(inputs, None)
+                } else if device == Device::Cpu && share < WORTH_PACKING && !lengths.contains(&0) {
+                    Self::packed(lengths, length)
+                } else {
+                    Self::padded(inputs, Some(inputs.attention_mask()))
+                }
             }
-            _ => Self::padded(inputs, Some(inputs.attention_mask())),
+            None => Self::padded(inputs, Some(inputs.attention_mask())),
         }
         .doing("laying out a batch")
     }

@@ -122,6 +122,11 @@ impl BertEncoder {
         self.tape.switch(on);
     }
 
+    /// Whether the word embeddings' gradient is sparse, which not every optimizer knows.
+    pub(crate) fn make_gradient_sparse(&self, sparse: bool) {
+        self.embeddings.make_gradient_sparse(sparse);
+    }
+
     /// The rest of a backward pass, if there is one: what gradient checkpointing has cut
     /// off. `recompute` runs the closure as the forward pass was run.
     pub(crate) fn finish_backward(

@@ -56,7 +56,10 @@ fn cached_layers_train_the_rest_as_uncached_ones_do() {
         };
         let ((cached, with), (plain, without)) = (run(true), run(false));
         for (name, weight) in &cached {
-            assert_close(name, weight, &plain[name], 1e-5);
+            // The gradient of this one is rounding error.
+            if !name.ends_with("key.bias") {
+                assert_close(name, weight, &plain[name], 1e-5);
+            }
         }
         assert_eq!(with.log_history.len(), without.log_history.len());
         assert!((with.train_loss - without.train_loss).abs() < 1e-5);

@@ -193,3 +193,65 @@ fn half_precision_weights_are_refused() {
     let expected = "`weights` must be float32 weights on Cpu alone, got `a`: Half on Cpu";
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn a_table_with_sparse_gradients_moves_as_with_dense_ones() {
+    let config = AdamWConfig {
+        weight_decay: 0.1,
+        ..AdamWConfig::default()
+    };
+    bertfit::tch::manual_seed(3);
+    let start = Tensor::randn([50, 8], (Kind::Float, Device::Cpu));
+    let other = Tensor::randn([3, 8], (Kind::Float, Device::Cpu));
+    let make = || {
+        let weights = [("table", &start), ("other", &other)]
+            .map(|(name, x)| (name.to_owned(), x.copy().set_requires_grad(true)));
+        let weights = BTreeMap::from(weights);
+        let shared = weights
+            .iter()
+            .map(|(name, x)| (name.clone(), x.shallow_clone()));
+        let optimizer = AdamW::new(shared.collect(), config).expect("an optimizer");
+        (weights, optimizer)
+    };
+    let (sparse, mut by_rows) = make();
+    let (dense, mut whole) = make();
+    for step in 0..30 {
+        // Some rows come often, some once, some twice in a batch, some never.
+        let ids = Tensor::from_slice(&[0_i64, 7, step % 40, 39 - step % 40, 7, 49]);
+        for (weights, is_sparse) in [(&sparse, true), (&dense, false)] {
+            let rows = Tensor::embedding(&weights["table"], &ids, 7, false, is_sparse);
+            let loss =
+                (rows.sin() * 2.0).sum(Kind::Float) + weights["other"].cos().sum(Kind::Float);
+            loss.backward();
+        }
+        assert!(sparse["table"].grad().is_sparse() && !dense["table"].grad().is_sparse());
+        let norms = [&by_rows, &whole].map(|optimizer| optimizer.gradient_norm().expect("a norm"));
+        assert!((norms[0] - norms[1]).abs() < 1e-5, "{norms:?}");
+        let rate = 1e-2 / (1.0 + step as f64);
+        for optimizer in [&mut by_rows, &mut whole] {
+            // Half of what is there, as clipping would.
+            optimizer.step(rate, 0.5).expect("a step");
+        }
+        for optimizer in [&mut by_rows, &mut whole] {
+            optimizer.zero_grad().expect("no gradients");
+        }
+        if step == 15 {
+            // A new optimizer with the same state knows which rows have moved.
+            let state = by_rows.state();
+            let shared = sparse
+                .iter()
+                .map(|(name, x)| (name.clone(), x.shallow_clone()));
+            by_rows = AdamW::new(shared.collect(), config).expect("an optimizer");
+            by_rows.load_state(&state).expect("the state");
+        }
+    }
+    for (name, weight) in &sparse {
+        assert_close(name, weight, &dense[name], 1e-6);
+    }
+    let (by_rows, whole) = (by_rows.state(), whole.state());
+    for (name, tensor) in &by_rows {
+        assert_close(name, tensor, &whole[name], 1e-6);
+    }
+    let padding = by_rows["table.exp_avg_sq"].get(7).abs().max();
+    assert_eq!(padding.double_value(&[]), 0.0);
+}
