@@ -56,6 +56,7 @@ pub(super) struct Columns {
 }
 
 /// Where the wanted columns are in the records of one file.
+#[derive(Debug)]
 pub(super) struct Layout {
     /// Number of fields in each row; none in JSON lines.
     width: Option<usize>,
@@ -65,6 +66,7 @@ pub(super) struct Layout {
 }
 
 /// A column that has been found.
+#[derive(Debug)]
 struct Place {
     column: Column,
     /// Where it is among the fields; unused in JSON lines.

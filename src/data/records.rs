@@ -1,5 +1,5 @@
 //! Lines to records: the fields of a TSV or CSV row, or one JSON object. Any
-//! buffered bytes will do as input, a whole file or the bytes of a single record.
+//! buffered bytes will do as input, a whole file or a part that begins with a record.
 //! Which field means what is not known here (see `columns`).
 
 use std::io::{self, BufRead, Read};
@@ -39,9 +39,10 @@ enum Blanks {
 }
 
 impl<R: BufRead> Records<R> {
-    /// `path` is for messages only.
-    pub(super) fn new(reader: R, format: Format, path: &Path) -> Self {
-        let lines = Lines::new(reader, path);
+    /// The first line of `reader` has the number `first_line` in its file. `path` is
+    /// for messages only.
+    pub(super) fn new(reader: R, format: Format, first_line: u64, path: &Path) -> Self {
+        let lines = Lines::new(reader, first_line, path);
         let csv = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -50,6 +51,7 @@ impl<R: BufRead> Records<R> {
             .from_reader(CsvInput {
                 lines,
                 offset: 0,
+                begun: false,
                 ended: false,
                 failure: None,
             });
@@ -67,18 +69,12 @@ impl<R: BufRead> Records<R> {
 
     /// The next record and the line on which it starts; `None` after the last.
     pub(super) fn read(&mut self) -> Result<Option<(u64, &Record)>> {
-        let Some(blanks) = self.skip_blanks()? else {
+        let Some((line, blank)) = self.begin()? else {
             return Ok(None);
         };
-        let line = self.lines().number() - blanks;
-        if blanks > 0 {
-            self.blanks = Blanks::Before(blanks - 1);
-            // A blank line is a row with one empty field.
-            self.record = Record::Fields(StringRecord::from(vec![""]));
-            return Ok(Some((line, &self.record)));
-        }
-        self.blanks = Blanks::Unknown;
         self.record = match self.format {
+            // A blank line is a row with one empty field.
+            _ if blank => Record::Fields(StringRecord::from(vec![""])),
             Format::Tsv => Record::Fields(self.lines().content().split('\t').collect()),
             Format::Csv => Record::Fields(self.read_csv(line)?),
             Format::JsonLines => {
@@ -89,9 +85,35 @@ impl<R: BufRead> Records<R> {
         Ok(Some((line, &self.record)))
     }
 
-    /// Number of lines read so far.
+    /// Goes past the next record, which is looked into only as far as its end asks
+    /// for; `false` if there is none.
+    pub(super) fn skip(&mut self) -> Result<bool> {
+        let Some((line, blank)) = self.begin()? else {
+            return Ok(false);
+        };
+        if self.format == Format::Csv && !blank {
+            self.read_csv(line)?;
+        }
+        Ok(true)
+    }
+
+    /// Number of lines read so far, those before the first one counted.
     pub(super) fn lines_read(&self) -> u64 {
         self.lines().number()
+    }
+
+    /// Number of bytes before the next record; `None` while what has been read of
+    /// them holds blank rows that are still to be given.
+    pub(super) fn bytes_read(&self) -> Option<u64> {
+        match self.blanks {
+            Blanks::Unknown => Some(self.lines().bytes_read()),
+            Blanks::Before(_) => None,
+        }
+    }
+
+    /// What the records come from.
+    pub(super) fn reader_mut(&mut self) -> &mut R {
+        self.csv.get_mut().lines.reader_mut()
     }
 
     /// A problem with the record that starts on `line`.
@@ -101,6 +123,19 @@ impl<R: BufRead> Records<R> {
 
     fn lines(&self) -> &Lines<R> {
         &self.csv.get_ref().lines
+    }
+
+    /// Goes to the next record; returns the line on which it starts, and whether it is
+    /// a blank row.
+    fn begin(&mut self) -> Result<Option<(u64, bool)>> {
+        let Some(blanks) = self.skip_blanks()? else {
+            return Ok(None);
+        };
+        self.blanks = match blanks {
+            0 => Blanks::Unknown,
+            _ => Blanks::Before(blanks - 1),
+        };
+        Ok(Some((self.lines().number() - blanks, blanks > 0)))
     }
 
     /// Goes to the next line that is not blank and returns how many blank rows
@@ -159,6 +194,8 @@ struct CsvInput<R> {
     lines: Lines<R>,
     /// Bytes of the current line that have been given.
     offset: usize,
+    /// Whether anything has been given.
+    begun: bool,
     /// Whether more was asked for after the last line.
     ended: bool,
     /// What stopped the reading: an `io::Error` cannot carry it as it is.
@@ -179,6 +216,13 @@ impl<R: BufRead> Read for CsvInput<R> {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
+        }
+        // The CSV reader drops a byte-order mark from the first bytes that it sees, and
+        // ignores a blank line. `Lines` has dropped the file's own; others are text.
+        if !self.begun && !buffer.is_empty() {
+            self.begun = true;
+            buffer[0] = b'\n';
+            return Ok(1);
         }
         let rest = &self.lines.raw().as_bytes()[self.offset..];
         let length = rest.len().min(buffer.len());
