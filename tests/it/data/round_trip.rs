@@ -116,4 +116,34 @@ proptest! {
         prop_assert_eq!(&ours, &texts);
         prop_assert_eq!(ours, expected);
     }
+
+    /// Quotes where they should not be, too: none, or as that reader takes them.
+    #[test]
+    fn csv_of_any_kind_is_read_as_by_the_csv_crate(
+        pieces in prop::collection::vec(prop::sample::select(vec!["\"", "\"\"", ",", "a", " é"]), 1..9),
+        rows in 1..3_usize,
+    ) {
+        let content = vec![pieces.concat(); rows].join("\n");
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(content.as_bytes());
+        let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("fields")).collect();
+        let file = OneFile::new("a.csv", &content);
+        for column in 0..records[0].len() {
+            match file.table().no_header().text(column).read_texts() {
+                Ok(ours) => {
+                    let ours: Vec<String> = ours.into_iter().map(|row| row.text).collect();
+                    let theirs: Vec<&str> = records.iter().map(|record| &record[column]).collect();
+                    prop_assert_eq!(ours, theirs);
+                }
+                // That reader lets it pass.
+                Err(error) => {
+                    let open = error.to_string().ends_with("still open at the end of the file");
+                    prop_assert!(open || records.iter().any(|record| record.len() != records[0].len()));
+                }
+            }
+        }
+    }
 }
