@@ -111,3 +111,56 @@ fn make<C: Collator>(
 fn items<T>(dataset: &dyn Dataset<Item = T>, rows: &[usize]) -> Result<Vec<T>> {
     rows.iter().map(|&row| dataset.get(row)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Tensor;
+
+    use super::*;
+    use crate::error::RowProblem;
+
+    /// Rows that are lengths, up to a limit.
+    struct Lengths;
+
+    const LIMIT: usize = 3 * CHUNK;
+
+    impl Collator for Lengths {
+        type Item = usize;
+        type Target = Tensor;
+
+        fn collate(&self, _: &[usize]) -> Result<Batch<Tensor>> {
+            unreachable!("no batch is asked for")
+        }
+
+        fn lengths(&self, rows: &[usize]) -> Result<Vec<usize>> {
+            assert!(rows.len() <= CHUNK);
+            match rows.iter().position(|&length| length > LIMIT) {
+                None => Ok(rows.to_vec()),
+                Some(row) => {
+                    let (length, limit) = (rows[row], LIMIT);
+                    let problem = RowProblem::TooLong { length, limit };
+                    Err(Error::Row { row, problem })
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_chunk_by_chunk_in_order() {
+        let rows: Vec<usize> = (0..2 * CHUNK + 7).collect();
+        let of = |sampler| lengths(&rows, &Lengths, &sampler).expect("lengths");
+        let expected: Vec<u32> = (0..rows.len() as u32).collect();
+        assert_eq!(of(Sampler::grouped(8, 1)), expected);
+        assert_eq!(of(Sampler::shuffled(8, 1)), vec![0; rows.len()]);
+    }
+
+    #[test]
+    fn a_row_without_a_length_is_named_by_its_place_in_the_data_set() {
+        let mut rows = vec![1; 2 * CHUNK];
+        rows[CHUNK + 3] = LIMIT + 1;
+        match lengths(&rows, &Lengths, &Sampler::grouped(8, 1)) {
+            Err(Error::Row { row, .. }) => assert_eq!(row, CHUNK + 3),
+            other => panic!("{other:?}"),
+        }
+    }
+}
