@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertClassifier, BertClassifierBuilder, BertConfig, CheckpointEvery, Checkpoints,
-    Error, EvalEvery, Example, FineTuner, Labels, Precision, Predictions, ProgressBar, Result,
-    RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup, model_dir,
+    Error, EvalEvery, Example, FineTuner, IndexedTable, Labels, Precision, Predictions,
+    ProgressBar, Result, RunFolder, Schedule, Table, TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::Parser;
 use serde_json::{Map, Value, json};
@@ -228,7 +228,7 @@ fn run(args: &mut Args) -> Result<String> {
     let train = args
         .train
         .as_deref()
-        .map(|path| args.table(path)?.read())
+        .map(|path| args.table(path)?.index())
         .transpose()?;
     args.model = model_dir(&args.model)?;
     let mut classifier = match &train {
@@ -282,7 +282,7 @@ fn run(args: &mut Args) -> Result<String> {
 }
 
 /// Fits an encoder, or goes on with a classifier that knows the table's labels.
-fn new_classifier(args: &Args, train: &[Example]) -> Result<BertClassifier> {
+fn new_classifier(args: &Args, train: &IndexedTable) -> Result<BertClassifier> {
     let builder = args.builder(BertClassifier::builder(&args.model));
     let config = BertConfig::from_dir(&args.model)?;
     let is_classifier = config
@@ -292,8 +292,7 @@ fn new_classifier(args: &Args, train: &[Example]) -> Result<BertClassifier> {
     if is_classifier {
         return builder.build();
     }
-    let labels = Labels::sorted(train.iter().map(|example| &example.label))?;
-    builder.labels(labels.names()).build()
+    builder.labels(train.labels().names()).build()
 }
 
 /// Rows to predict, with their labels if the table has them.

@@ -295,6 +295,9 @@ pub enum RowProblem {
     /// The line is not a record of the format (broken JSON, open quotes, …).
     #[error("{0}")]
     Syntax(String),
+    /// The file is no longer the one that was indexed, on this line or a little after.
+    #[error("the file has changed, here or a little after, since it was indexed")]
+    Changed,
     /// A label that the model does not know.
     #[error("label `{label}` is not one of {}", known.join(", "))]
     UnknownLabel {

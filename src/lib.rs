@@ -18,8 +18,8 @@ mod train;
 
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
-    Column, Dataset, DevSize, Example, Format, Labels, Subset, Table, Text, stratified_split,
-    train_dev_split,
+    Column, Dataset, DevSize, Example, Format, IndexedTable, Labels, Subset, Table, Text,
+    stratified_split, train_dev_split,
 };
 pub use encode::{
     AddedToken, Batch, ClassCollator, Collator, Encoding, Inputs, Limits, Padding, Sampler, Target,

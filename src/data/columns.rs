@@ -4,7 +4,6 @@
 use std::fmt;
 use std::path::Path;
 
-use csv::StringRecord;
 use serde_json::{Map, Value};
 
 use super::example::Example;
@@ -56,6 +55,7 @@ pub(super) struct Columns {
 }
 
 /// Where the wanted columns are in the records of one file.
+#[derive(Debug)]
 pub(super) struct Layout {
     /// Number of fields in each row; none in JSON lines.
     width: Option<usize>,
@@ -65,6 +65,7 @@ pub(super) struct Layout {
 }
 
 /// A column that has been found.
+#[derive(Debug)]
 struct Place {
     column: Column,
     /// Where it is among the fields; unused in JSON lines.
@@ -194,7 +195,7 @@ pub(super) fn has(column: &Column, first: &Record, header: bool) -> bool {
 /// The place of `column` among `fields`, the header or the first row.
 fn find(
     column: &Column,
-    fields: &StringRecord,
+    fields: &[String],
     header: bool,
     role: &'static str,
     path: &Path,
@@ -216,7 +217,7 @@ fn find(
             Err(Error::config(role, rule, format!("`{name}`")))
         }
         Column::Name(name) => {
-            let mut places = (0..fields.len()).filter(|&place| &fields[place] == name);
+            let mut places = (0..fields.len()).filter(|&place| fields[place] == *name);
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
                 (Some(_), Some(_)) => refuse(format!("more than one column is called `{name}`")),

@@ -14,16 +14,19 @@ pub(super) struct Lines<R> {
     path: PathBuf,
     line: String,
     number: u64,
+    bytes_read: u64,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// `path` is for messages only.
-    pub(super) fn new(reader: R, path: &Path) -> Self {
+    /// The first line of `reader` has the number `first`, which is 1 at the start of
+    /// a file. `path` is for messages only.
+    pub(super) fn new(reader: R, first: u64, path: &Path) -> Self {
         Self {
             reader,
             path: path.to_owned(),
             line: String::new(),
-            number: 0,
+            number: first - 1,
+            bytes_read: 0,
         }
     }
 
@@ -31,15 +34,13 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn advance(&mut self) -> Result<bool> {
         let mut bytes = mem::take(&mut self.line).into_bytes();
         bytes.clear();
-        if self
-            .reader
-            .read_until(b'\n', &mut bytes)
-            .reading(&self.path)?
-            == 0
-        {
+        let read = self.reader.read_until(b'\n', &mut bytes);
+        let read = read.reading(&self.path)?;
+        if read == 0 {
             return Ok(false);
         }
         self.number += 1;
+        self.bytes_read += read as u64;
         if !bytes.ends_with(b"\n") {
             bytes.push(b'\n');
         }
@@ -68,6 +69,16 @@ impl<R: BufRead> Lines<R> {
     /// Number of the line, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Number of bytes in the lines so far, with their ends.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// What the lines come from; it has given no byte after the current line.
+    pub(super) fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
     }
 
     /// A problem with line `line`.

@@ -1,11 +1,11 @@
 //! Lines to records: the fields of a TSV or CSV row, or one JSON object. Any
-//! buffered bytes will do as input, a whole file or the bytes of a single record.
+//! buffered bytes will do as input, a whole file or a part that begins with a record.
 //! Which field means what is not known here (see `columns`).
 
-use std::io::{self, BufRead, Read};
+use std::io::BufRead;
+use std::mem;
 use std::path::Path;
 
-use csv::StringRecord;
 use serde_json::{Map, Value};
 
 use super::format::Format;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result, RowProblem};
 /// One row, not yet interpreted.
 pub(super) enum Record {
     /// The fields of a TSV or CSV row.
-    Fields(StringRecord),
+    Fields(Vec<String>),
     /// An object of JSON lines.
     Object(Map<String, Value>),
 }
@@ -23,7 +23,7 @@ pub(super) enum Record {
 /// The records of a stream, one at a time in one buffer.
 pub(super) struct Records<R> {
     format: Format,
-    csv: csv::Reader<CsvInput<R>>,
+    lines: Lines<R>,
     record: Record,
     blanks: Blanks,
 }
@@ -39,27 +39,16 @@ enum Blanks {
 }
 
 impl<R: BufRead> Records<R> {
-    /// `path` is for messages only.
-    pub(super) fn new(reader: R, format: Format, path: &Path) -> Self {
-        let lines = Lines::new(reader, path);
-        let csv = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            // `\r` is dealt with below: by default it would end a row on its own.
-            .terminator(csv::Terminator::Any(b'\n'))
-            .from_reader(CsvInput {
-                lines,
-                offset: 0,
-                ended: false,
-                failure: None,
-            });
+    /// The first line of `reader` has the number `first_line` in its file. `path` is
+    /// for messages only.
+    pub(super) fn new(reader: R, format: Format, first_line: u64, path: &Path) -> Self {
         let record = match format {
-            Format::Tsv | Format::Csv => Record::Fields(StringRecord::new()),
+            Format::Tsv | Format::Csv => Record::Fields(Vec::new()),
             Format::JsonLines => Record::Object(Map::new()),
         };
         Self {
             format,
-            csv,
+            lines: Lines::new(reader, first_line, path),
             record,
             blanks: Blanks::Unknown,
         }
@@ -67,40 +56,72 @@ impl<R: BufRead> Records<R> {
 
     /// The next record and the line on which it starts; `None` after the last.
     pub(super) fn read(&mut self) -> Result<Option<(u64, &Record)>> {
-        let Some(blanks) = self.skip_blanks()? else {
+        let Some((line, blank)) = self.begin()? else {
             return Ok(None);
         };
-        let line = self.lines().number() - blanks;
-        if blanks > 0 {
-            self.blanks = Blanks::Before(blanks - 1);
-            // A blank line is a row with one empty field.
-            self.record = Record::Fields(StringRecord::from(vec![""]));
-            return Ok(Some((line, &self.record)));
-        }
-        self.blanks = Blanks::Unknown;
         self.record = match self.format {
-            Format::Tsv => Record::Fields(self.lines().content().split('\t').collect()),
+            // A blank line is a row with one empty field.
+            _ if blank => Record::Fields(vec![String::new()]),
+            Format::Tsv => {
+                let fields = self.lines.content().split('\t');
+                Record::Fields(fields.map(str::to_owned).collect())
+            }
             Format::Csv => Record::Fields(self.read_csv(line)?),
             Format::JsonLines => {
-                let object = parse_object(self.lines().content());
+                let object = parse_object(self.lines.content());
                 Record::Object(object.map_err(|problem| self.error(line, problem))?)
             }
         };
         Ok(Some((line, &self.record)))
     }
 
-    /// Number of lines read so far.
+    /// Goes past the next record, which is looked into only as far as its end asks
+    /// for; `false` if there is none.
+    pub(super) fn skip(&mut self) -> Result<bool> {
+        let Some((line, blank)) = self.begin()? else {
+            return Ok(false);
+        };
+        if self.format == Format::Csv && !blank {
+            self.read_csv(line)?;
+        }
+        Ok(true)
+    }
+
+    /// Number of lines read so far, those before the first one counted.
     pub(super) fn lines_read(&self) -> u64 {
-        self.lines().number()
+        self.lines.number()
+    }
+
+    /// Number of bytes before the next record; `None` while what has been read of
+    /// them holds blank rows that are still to be given.
+    pub(super) fn bytes_read(&self) -> Option<u64> {
+        match self.blanks {
+            Blanks::Unknown => Some(self.lines.bytes_read()),
+            Blanks::Before(_) => None,
+        }
+    }
+
+    /// What the records come from.
+    pub(super) fn reader_mut(&mut self) -> &mut R {
+        self.lines.reader_mut()
     }
 
     /// A problem with the record that starts on `line`.
     pub(super) fn error(&self, line: u64, problem: RowProblem) -> Error {
-        self.lines().error(line, problem)
+        self.lines.error(line, problem)
     }
 
-    fn lines(&self) -> &Lines<R> {
-        &self.csv.get_ref().lines
+    /// Goes to the next record; returns the line on which it starts, and whether it is
+    /// a blank row.
+    fn begin(&mut self) -> Result<Option<(u64, bool)>> {
+        let Some(blanks) = self.skip_blanks()? else {
+            return Ok(None);
+        };
+        self.blanks = match blanks {
+            0 => Blanks::Unknown,
+            _ => Blanks::Before(blanks - 1),
+        };
+        Ok(Some((self.lines.number() - blanks, blanks > 0)))
     }
 
     /// Goes to the next line that is not blank and returns how many blank rows
@@ -111,12 +132,10 @@ impl<R: BufRead> Records<R> {
         }
         let mut blanks = 0;
         loop {
-            let input = self.csv.get_mut();
-            if !input.lines.advance()? {
+            if !self.lines.advance()? {
                 return Ok(None);
             }
-            input.offset = 0;
-            let content = input.lines.content();
+            let content = self.lines.content();
             match self.format {
                 Format::Tsv | Format::Csv if content.is_empty() => blanks += 1,
                 Format::JsonLines if content.trim_ascii().is_empty() => {}
@@ -126,66 +145,69 @@ impl<R: BufRead> Records<R> {
     }
 
     /// The CSV record that starts on the current line.
-    fn read_csv(&mut self, line: u64) -> Result<StringRecord> {
-        let mut record = StringRecord::new();
-        let read = self.csv.read_record(&mut record);
-        if let Some(failure) = self.csv.get_mut().failure.take() {
-            return Err(failure);
-        }
-        read.map_err(|error| self.error(line, RowProblem::Syntax(error.to_string())))?;
-        // Each line comes with its end, so only open quotes ask for more than all.
-        if self.csv.get_ref().ended {
-            let problem = "a quoted field is still open at the end of the file";
-            return Err(self.error(line, RowProblem::Syntax(problem.to_owned())));
-        }
-        // This `\r` is outside quotes, as the `\n` after it is.
-        if self.lines().raw().ends_with("\r\n")
-            && let Some(last) = record.len().checked_sub(1)
-        {
-            let field = record[last]
-                .strip_suffix('\r')
-                .unwrap_or(&record[last])
-                .to_owned();
-            record.truncate(last);
-            record.push_field(&field);
-        }
-        Ok(record)
-    }
-}
-
-/// Gives the CSV reader one line at a time, so that it never reads past the
-/// record that is asked for and lines can be counted.
-struct CsvInput<R> {
-    lines: Lines<R>,
-    /// Bytes of the current line that have been given.
-    offset: usize,
-    /// Whether more was asked for after the last line.
-    ended: bool,
-    /// What stopped the reading: an `io::Error` cannot carry it as it is.
-    failure: Option<Error>,
-}
-
-impl<R: BufRead> Read for CsvInput<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.offset == self.lines.raw().len() {
-            match self.lines.advance() {
-                Ok(true) => self.offset = 0,
-                Ok(false) => {
-                    self.ended = true;
-                    return Ok(0);
-                }
-                Err(failure) => {
-                    self.failure = Some(failure);
-                    return Err(io::ErrorKind::InvalidData.into());
-                }
+    fn read_csv(&mut self, line: u64) -> Result<Vec<String>> {
+        let mut fields = Vec::new();
+        let mut field = String::new();
+        let mut place = Place::Start;
+        loop {
+            let raw = self.lines.raw();
+            let mut rest = raw;
+            loop {
+                // Most text ends nothing: it is copied at once, for speed.
+                let run = match place {
+                    Place::Start | Place::Quote => Some(0),
+                    Place::Bare => rest.find([',', '\n']),
+                    Place::Quoted => rest.find('"'),
+                };
+                let (text, after) = rest.split_at(run.unwrap_or(rest.len()));
+                field.push_str(text);
+                let mut characters = after.chars();
+                let Some(character) = characters.next() else {
+                    break;
+                };
+                rest = characters.as_str();
+                place = match (place, character) {
+                    (Place::Start, '"') => Place::Quoted,
+                    (Place::Quoted, '"') => Place::Quote,
+                    (Place::Quote, '"') | (Place::Quoted, _) => {
+                        field.push(character);
+                        Place::Quoted
+                    }
+                    (_, ',') => {
+                        fields.push(mem::take(&mut field));
+                        Place::Start
+                    }
+                    (_, '\n') => {
+                        // This `\r` is outside quotes, as the `\n` after it is.
+                        if raw.ends_with("\r\n") {
+                            field.pop();
+                        }
+                        fields.push(field);
+                        return Ok(fields);
+                    }
+                    _ => {
+                        field.push(character);
+                        Place::Bare
+                    }
+                };
+            }
+            if !self.lines.advance()? {
+                let problem = "a quoted field is still open at the end of the file";
+                return Err(self.error(line, RowProblem::Syntax(problem.to_owned())));
             }
         }
-        let rest = &self.lines.raw().as_bytes()[self.offset..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.offset += length;
-        Ok(length)
     }
+}
+
+/// Where in a CSV field the reader is. After a quote that closes, and in a field that
+/// does not begin with one, quotes are text, as most readers have it.
+#[derive(Clone, Copy)]
+enum Place {
+    Start,
+    Bare,
+    Quoted,
+    /// After a quote in quotes, which closes them or is the first half of one.
+    Quote,
 }
 
 /// One line of JSON lines.

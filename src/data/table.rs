@@ -1,13 +1,15 @@
 //! Files of rows to examples: TSV, CSV and JSON lines, plain or compressed. Every
 //! failure names the file, the line and the field. Rows stream through, so that
-//! besides the result only one is in memory.
+//! besides the result only one is in memory; `index` keeps none (see `indexed`).
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use super::columns::{self, Column, Columns, Layout};
 use super::decompress::open;
 use super::example::Example;
 use super::format::Format;
+use super::indexed::IndexedTable;
 use super::labels::Labels;
 use super::records::Records;
 use crate::error::{Error, Result, RowProblem};
@@ -105,22 +107,22 @@ impl Table {
     ///   are no names, or counted where there is no order.
     pub fn read(&self) -> Result<Vec<Example>> {
         let mut examples = Vec::new();
-        let columns = Columns {
-            label: Some(self.label.clone()),
-            ..self.columns.clone()
-        };
-        self.scan(&columns, |Example { text, pair, label }| {
-            let label = label.expect("the layout has a label column");
-            if let Some(known) = &self.known
-                && known.get(&label).is_none()
-            {
-                let known = known.names().to_vec();
-                return Err(RowProblem::UnknownLabel { label, known });
-            }
-            examples.push(Example { text, pair, label });
+        let (mut records, header) = self.records()?;
+        self.scan(&mut records, header, &self.labelled_columns(), |_, row| {
+            examples.push(self.labelled(row)?);
             Ok(())
         })?;
         Ok(examples)
+    }
+
+    /// The same rows without keeping them: all are read and checked now, and each is
+    /// read again from the file when it is asked for.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`Error::Read`] also when a compressed file cannot be
+    /// unpacked into a temporary one.
+    pub fn index(&self) -> Result<IndexedTable> {
+        IndexedTable::new(self)
     }
 
     /// All texts or pairs, in the order of the file, for prediction: no label
@@ -130,7 +132,9 @@ impl Table {
     /// As [`read`](Self::read), but for what concerns labels.
     pub fn read_texts(&self) -> Result<Vec<Example<()>>> {
         let mut texts = Vec::new();
-        self.scan(&self.columns, |Example { text, pair, .. }| {
+        let (mut records, header) = self.records()?;
+        self.scan(&mut records, header, &self.columns, |_, row| {
+            let Example { text, pair, .. } = row;
             texts.push(Example {
                 text,
                 pair,
@@ -153,20 +157,53 @@ impl Table {
         Ok(first.is_some_and(|(_, first)| columns::has(&self.label, first, header)))
     }
 
-    /// The file's records, and whether the first of them is a header.
-    fn records(&self) -> Result<(Records<impl std::io::BufRead + use<>>, bool)> {
-        let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
-        let header = self.header && format != Format::JsonLines;
-        Ok((Records::new(open(&self.path)?, format, &self.path), header))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Gives each row to `take`, whose problem ends the reading at that row.
-    fn scan(
+    /// How the file is written, and whether its first record is a header.
+    pub(super) fn written(&self) -> Result<(Format, bool)> {
+        let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
+        Ok((format, self.header && format != Format::JsonLines))
+    }
+
+    /// The columns of a row for training.
+    pub(super) fn labelled_columns(&self) -> Columns {
+        Columns {
+            label: Some(self.label.clone()),
+            ..self.columns.clone()
+        }
+    }
+
+    /// A row of these columns, if its label is a known one.
+    pub(super) fn labelled(&self, row: Example<Option<String>>) -> Result<Example, RowProblem> {
+        let Example { text, pair, label } = row;
+        let label = label.expect("the layout has a label column");
+        match &self.known {
+            Some(known) if known.get(&label).is_none() => {
+                let known = known.names().to_vec();
+                Err(RowProblem::UnknownLabel { label, known })
+            }
+            _ => Ok(Example { text, pair, label }),
+        }
+    }
+
+    /// The file's records, and whether the first of them is a header.
+    fn records(&self) -> Result<(Records<impl BufRead + use<>>, bool)> {
+        let (format, header) = self.written()?;
+        let records = Records::new(open(&self.path)?, format, 1, &self.path);
+        Ok((records, header))
+    }
+
+    /// Gives each row to `take`, whose problem ends the reading at that row. The
+    /// records are then those after it.
+    pub(super) fn scan<R: BufRead>(
         &self,
+        records: &mut Records<R>,
+        header: bool,
         columns: &Columns,
-        mut take: impl FnMut(Example<Option<String>>) -> Result<(), RowProblem>,
-    ) -> Result<()> {
-        let (mut records, header) = self.records()?;
+        mut take: impl FnMut(&mut Records<R>, Example<Option<String>>) -> Result<(), RowProblem>,
+    ) -> Result<Layout> {
         let mut layout = None;
         let mut rows = 0_u64;
         while let Some((line, record)) = records.read()? {
@@ -183,15 +220,15 @@ impl Table {
             };
             layout
                 .pick(record)
-                .and_then(&mut take)
+                .and_then(|row| take(records, row))
                 .map_err(|problem| records.error(line, problem))?;
             rows += 1;
         }
         let problem = match (rows, layout, records.lines_read()) {
-            (1.., ..) => return Ok(()),
-            (0, Some(_), _) => "there are no rows after the header",
-            (0, None, 0) => "the file is empty",
-            (0, None, _) => "the file has only blank lines",
+            (1.., Some(layout), _) => return Ok(layout),
+            (_, Some(_), _) => "there are no rows after the header",
+            (_, None, 0) => "the file is empty",
+            (_, None, _) => "the file has only blank lines",
         };
         Err(Error::File {
             path: self.path.clone(),

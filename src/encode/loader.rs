@@ -8,12 +8,15 @@ use tch::Device;
 
 use super::batch::{Batch, Target};
 use super::collator::Collator;
-use super::sampler::Sampler;
+use super::sampler::{MOST_ROWS, Sampler, compact};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 
 /// Batches that may wait, made, for the consumer.
 const AHEAD: usize = 2;
+
+/// Rows that are in memory at a time while lengths are counted: enough for all cores.
+const CHUNK: usize = 1024;
 
 /// Calls `consume` with the row indexes and the batch, for each of `batches` in
 /// order, until it returns an error or `false`.
@@ -24,7 +27,7 @@ const AHEAD: usize = 2;
 pub(crate) fn load<C: Collator>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
-    batches: &[Vec<usize>],
+    batches: impl Iterator<Item = Vec<usize>> + Send,
     device: Device,
     mut consume: impl FnMut(&[usize], Batch<C::Target>) -> Result<bool>,
 ) -> Result<()> {
@@ -33,29 +36,29 @@ pub(crate) fn load<C: Collator>(
         let producer = scope.spawn(move || {
             for rows in batches {
                 // An error of sending means that the consumer has stopped.
-                let made = make(dataset, collator, rows);
+                let made = make(dataset, collator, &rows);
                 let failed = made.is_err();
-                if sender.send(made).is_err() || failed {
+                if sender.send(made.map(|made| (rows, made))).is_err() || failed {
                     return;
                 }
             }
         });
         let mut consume_all = || {
-            for rows in batches {
-                // Nothing comes any more only if the producer has died.
-                let Ok(made) = receiver.recv() else { break };
+            // Nothing comes any more when the producer is done, or has died.
+            while let Ok(made) = receiver.recv() {
+                let (rows, batch) = made?;
                 let Batch {
                     inputs,
                     target,
                     tokens,
-                } = made?;
+                } = batch;
                 let inputs = inputs.to_device(device)?;
                 let batch = Batch {
                     inputs,
                     target: target.to_device(device)?,
                     tokens,
                 };
-                if !consume(rows, batch)? {
+                if !consume(&rows, batch)? {
                     break;
                 }
             }
@@ -70,20 +73,29 @@ pub(crate) fn load<C: Collator>(
     })
 }
 
-/// The length of each row in tokens, for [`Sampler::batches`]; zeros where they decide
+/// The length of each row in tokens, for [`Sampler::pass`]; zeros where they decide
 /// nothing, so that no row is read.
 pub(crate) fn lengths<C: Collator>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
     sampler: &Sampler,
-) -> Result<Vec<usize>> {
-    if !sampler.needs_lengths() {
-        return Ok(vec![0; dataset.len()]);
+) -> Result<Vec<u32>> {
+    let count = dataset.len();
+    if count > MOST_ROWS {
+        let rule = format!("of at most {MOST_ROWS} rows");
+        return Err(Error::config("data set", rule, count));
     }
-    let items = (0..dataset.len())
-        .map(|row| dataset.get(row))
-        .collect::<Result<Vec<_>>>()?;
-    collator.lengths(&items)
+    if !sampler.needs_lengths() {
+        return Ok(vec![0; count]);
+    }
+    let mut lengths = Vec::with_capacity(count);
+    for start in (0..count).step_by(CHUNK) {
+        let rows: Vec<usize> = (start..count.min(start + CHUNK)).collect();
+        let of_chunk = collator.lengths(&items(dataset, &rows)?);
+        let of_chunk = of_chunk.map_err(|error| error.of_rows(&rows))?;
+        lengths.extend(of_chunk.into_iter().map(compact));
+    }
+    Ok(lengths)
 }
 
 fn make<C: Collator>(
@@ -91,11 +103,64 @@ fn make<C: Collator>(
     collator: &C,
     rows: &[usize],
 ) -> Result<Batch<C::Target>> {
-    let items = rows
-        .iter()
-        .map(|&row| dataset.get(row))
-        .collect::<Result<Vec<_>>>()?;
     collator
-        .collate(&items)
+        .collate(&items(dataset, rows)?)
         .map_err(|error| error.of_rows(rows))
+}
+
+fn items<T>(dataset: &dyn Dataset<Item = T>, rows: &[usize]) -> Result<Vec<T>> {
+    rows.iter().map(|&row| dataset.get(row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Tensor;
+
+    use super::*;
+    use crate::error::RowProblem;
+
+    /// Rows that are lengths, up to a limit.
+    struct Lengths;
+
+    const LIMIT: usize = 3 * CHUNK;
+
+    impl Collator for Lengths {
+        type Item = usize;
+        type Target = Tensor;
+
+        fn collate(&self, _: &[usize]) -> Result<Batch<Tensor>> {
+            unreachable!("no batch is asked for")
+        }
+
+        fn lengths(&self, rows: &[usize]) -> Result<Vec<usize>> {
+            assert!(rows.len() <= CHUNK);
+            match rows.iter().position(|&length| length > LIMIT) {
+                None => Ok(rows.to_vec()),
+                Some(row) => {
+                    let (length, limit) = (rows[row], LIMIT);
+                    let problem = RowProblem::TooLong { length, limit };
+                    Err(Error::Row { row, problem })
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_chunk_by_chunk_in_order() {
+        let rows: Vec<usize> = (0..2 * CHUNK + 7).collect();
+        let of = |sampler| lengths(&rows, &Lengths, &sampler).expect("lengths");
+        let expected: Vec<u32> = (0..rows.len() as u32).collect();
+        assert_eq!(of(Sampler::grouped(8, 1)), expected);
+        assert_eq!(of(Sampler::shuffled(8, 1)), vec![0; rows.len()]);
+    }
+
+    #[test]
+    fn a_row_without_a_length_is_named_by_its_place_in_the_data_set() {
+        let mut rows = vec![1; 2 * CHUNK];
+        rows[CHUNK + 3] = LIMIT + 1;
+        match lengths(&rows, &Lengths, &Sampler::grouped(8, 1)) {
+            Err(Error::Row { row, .. }) => assert_eq!(row, CHUNK + 3),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -12,6 +12,9 @@ use rand_chacha::ChaCha8Rng;
 /// many that batches hold little padding, so few that epochs differ.
 const WINDOW: usize = 50;
 
+/// Rows of the largest data set: their indexes take half the memory of `usize`.
+pub(crate) const MOST_ROWS: usize = u32::MAX as usize;
+
 /// Cuts a data set into batches of row indexes; each row is in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {
@@ -77,59 +80,113 @@ impl Sampler {
     /// [`needs_lengths`](Self::needs_lengths) is false, only their number counts.
     ///
     /// # Panics
-    /// When the batch size is 0.
+    /// When the batch size is 0, or there are more than 4,294,967,295 rows.
     pub fn batches(&self, lengths: &[usize], epoch: usize) -> Vec<Vec<usize>> {
-        let mut rows: Vec<usize> = (0..lengths.len()).collect();
+        let lengths: Vec<u32> = lengths.iter().map(|&length| compact(length)).collect();
+        self.pass(&lengths, epoch).iter().collect()
+    }
+
+    /// The same, in a fraction of the memory.
+    pub(crate) fn pass(&self, lengths: &[u32], epoch: usize) -> Pass {
+        assert!(self.batch_size > 0, "the batch size is 0");
+        assert!(lengths.len() <= MOST_ROWS, "more than {MOST_ROWS} rows");
+        let mut rows: Vec<u32> = (0..lengths.len() as u32).collect();
+        let length = |row: u32| lengths[row as usize];
         match self.order {
-            Order::Sequential => self.cut(&rows, lengths),
+            Order::Sequential => self.cut(rows, length),
             Order::LongestFirst => {
-                rows.sort_by_key(|&row| Reverse(lengths[row]));
-                self.cut(&rows, lengths)
+                rows.sort_by_key(|&row| Reverse(length(row)));
+                self.cut(rows, length)
             }
             Order::Shuffled { seed } => {
                 rows.shuffle(&mut generator(seed, epoch));
-                self.cut(&rows, lengths)
+                self.cut(rows, length)
             }
             Order::Grouped { seed } => {
                 let mut generator = generator(seed, epoch);
                 rows.shuffle(&mut generator);
                 // The sort is stable: rows of the same length stay shuffled.
                 for window in rows.chunks_mut(WINDOW * self.batch_size) {
-                    window.sort_by_key(|&row| Reverse(lengths[row]));
+                    window.sort_by_key(|&row| Reverse(length(row)));
                 }
-                let mut batches = self.cut(&rows, lengths);
+                let Pass { rows, mut batches } = self.cut(rows, length);
                 batches.shuffle(&mut generator);
-                let longest = |batch: &Vec<usize>| batch.iter().map(|&row| lengths[row]).max();
-                let first = (0..batches.len()).max_by_key(|&i| (longest(&batches[i]), Reverse(i)));
+                let longest = |i: usize| {
+                    let [start, end] = batches[i];
+                    let batch = &rows[start as usize..end as usize];
+                    batch.iter().map(|&row| length(row)).max()
+                };
+                let first = (0..batches.len()).max_by_key(|&i| (longest(i), Reverse(i)));
                 if let Some(first) = first {
                     batches.swap(0, first);
                 }
-                batches
+                Pass { rows, batches }
             }
         }
     }
 
-    fn cut(&self, rows: &[usize], lengths: &[usize]) -> Vec<Vec<usize>> {
-        let Some(budget) = self.tokens_per_batch else {
-            return rows
-                .chunks(self.batch_size)
-                .map(<[usize]>::to_vec)
-                .collect();
-        };
-        let mut batches: Vec<Vec<usize>> = Vec::new();
+    /// The number of batches of a pass.
+    pub(crate) fn count(&self, lengths: &[u32], epoch: usize) -> usize {
+        match self.tokens_per_batch {
+            None => lengths.len().div_ceil(self.batch_size),
+            Some(_) => self.pass(lengths, epoch).batches.len(),
+        }
+    }
+
+    fn cut(&self, rows: Vec<u32>, length: impl Fn(u32) -> u32) -> Pass {
+        let mut batches: Vec<[u32; 2]> = Vec::new();
         let mut longest = 0;
-        for &row in rows {
-            longest = longest.max(lengths[row]);
+        for (&row, place) in rows.iter().zip(0_u32..) {
+            longest = longest.max(length(row));
             match batches.last_mut() {
-                Some(batch) if (batch.len() + 1) * longest <= budget => batch.push(row),
+                Some([start, end]) if self.has_room((place - *start) as usize, longest) => {
+                    *end = place + 1;
+                }
                 _ => {
-                    longest = lengths[row];
-                    batches.push(vec![row]);
+                    longest = length(row);
+                    batches.push([place, place + 1]);
                 }
             }
         }
-        batches
+        Pass { rows, batches }
     }
+
+    /// Whether a batch of so many rows takes another, the longest then being `longest`.
+    fn has_room(&self, rows: usize, longest: u32) -> bool {
+        match self.tokens_per_batch {
+            None => rows < self.batch_size,
+            Some(budget) => (rows + 1).saturating_mul(longest as usize) <= budget,
+        }
+    }
+}
+
+/// The batches of one pass, in four bytes a row and eight a batch.
+pub(crate) struct Pass {
+    /// All rows, batch by batch.
+    rows: Vec<u32>,
+    /// Where each batch starts and ends among them.
+    batches: Vec<[u32; 2]>,
+}
+
+impl Pass {
+    /// The number of batches.
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The rows of each batch.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Vec<usize>> {
+        let batches = self.batches.iter();
+        batches.map(|&[start, end]| {
+            let rows = &self.rows[start as usize..end as usize];
+            rows.iter().map(|&row| row as usize).collect()
+        })
+    }
+}
+
+/// A length for [`Sampler::pass`]; so long a row fills a batch in any case.
+pub(crate) fn compact(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn generator(seed: u64, epoch: usize) -> ChaCha8Rng {
@@ -195,6 +252,17 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_batches_is_known_beforehand() {
+        for sampler in all() {
+            for rows in [0, 1, 8, 9, 1001] {
+                let lengths: Vec<u32> = lengths(rows).into_iter().map(compact).collect();
+                let pass = sampler.pass(&lengths, 2);
+                assert_eq!(sampler.count(&lengths, 2), pass.len(), "{sampler:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_order_depends_on_seed_and_epoch_alone() {
         for make in [Sampler::shuffled, Sampler::grouped] {
             let order = |seed, epoch| make(8, seed).batches(&lengths(100), epoch);
@@ -209,6 +277,8 @@ mod tests {
         // What this code gave when it was written; a change would alter every run.
         let batches = Sampler::shuffled(8, 42).batches(&[0; 8], 0);
         assert_eq!(batches, [[0, 5, 1, 6, 4, 2, 7, 3]]);
+        let batches = Sampler::grouped(2, 42).batches(&[3, 9, 4, 9, 5, 6, 9, 3], 1);
+        assert_eq!(batches, [[6, 5], [4, 2], [7, 0], [3, 1]]);
     }
 
     #[test]

@@ -102,11 +102,11 @@ pub(super) fn evaluate_on<M: FineTuner>(
     let (mut sum, mut count) = (0.0, 0.0);
     // No metric depends on the order of the rows.
     let sampler = Sampler::longest_first(batch_size);
-    let batches = sampler.batches(&lengths(dataset, &collator, &sampler)?, 0);
+    let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
     load(
         dataset,
         &collator,
-        &batches,
+        pass.iter(),
         backbone.device(),
         |_, mut batch| {
             prepare(&mut batch.inputs)?;

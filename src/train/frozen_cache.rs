@@ -52,9 +52,9 @@ impl FrozenCache {
     ) -> Result<()> {
         let collator = model.collator()?;
         let sampler = Sampler::longest_first(1).tokens_per_batch(TOKENS_PER_BATCH);
-        let batches = sampler.batches(&lengths(dataset, &collator, &sampler)?, 0);
+        let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
         let device = model.backbone().device();
-        load(dataset, &collator, &batches, device, |_, mut batch| {
+        load(dataset, &collator, pass.iter(), device, |_, mut batch| {
             self.attach(model, &mut batch.inputs)?;
             Ok(true)
         })

@@ -102,7 +102,7 @@ impl<'c> Trainer<'c> {
         let collator = model.collator()?;
         let sampler = self.config.sampler();
         let lengths = lengths(train, &collator, &sampler)?;
-        run.plan_steps(|epoch| sampler.batches(&lengths, epoch).len());
+        run.plan_steps(|epoch| sampler.count(&lengths, epoch));
         if let Some(checkpoints) = &self.checkpoints {
             run.open_checkpoints(checkpoints, train)?;
         }
@@ -110,12 +110,13 @@ impl<'c> Trainer<'c> {
         let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
         run.start(train, self.cache_memory.unwrap_or(CACHE_MEMORY))?;
         while !run.has_ended() {
-            let batches = sampler.batches(&lengths, run.epoch());
-            let done = run.begin_epoch(batches.len())?;
+            let pass = sampler.pass(&lengths, run.epoch());
+            let done = run.begin_epoch(pass.len())?;
             if run.has_ended() {
                 break;
             }
-            load(train, &collator, &batches[done..], device, |rows, batch| {
+            let batches = pass.iter().skip(done);
+            load(train, &collator, batches, device, |rows, batch| {
                 run.micro_batch(rows, batch)
             })?;
             run.end_epoch();

@@ -274,6 +274,26 @@ fn the_recipe_refuses_in_one_line_with_the_right_status() {
     assert_eq!(errors, format!("error: {} is not empty\n", out.display()));
 }
 
+/// The temporary folder is where a compressed file is unpacked.
+#[cfg(unix)]
+#[test]
+fn the_recipe_says_where_it_cannot_unpack() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (train, gone) = (dir.path().join("train.tsv.gz"), dir.path().join("gone"));
+    std::fs::write(&train, "").expect("a file");
+    let name = train.to_string_lossy().into_owned();
+    let arguments = recipe_arguments(&dir.path().join("run"), &["--train", &name]);
+    let mut command = command("text_classification", &arguments);
+    let output = command.env("TMPDIR", &gone).output().expect("the recipe");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let start = format!(
+        "error: cannot read {name}: no copy of it in {} (",
+        gone.display()
+    );
+    assert!(errors.starts_with(&start), "{errors}");
+}
+
 #[test]
 fn the_recipe_is_killed_and_resumed_without_a_trace() {
     let dir = tempfile::tempdir().expect("a temporary folder");

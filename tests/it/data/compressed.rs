@@ -9,7 +9,7 @@ use liblzma::write::XzEncoder;
 
 use super::{OneFile, read, refused};
 
-fn gzip(content: &str) -> Vec<u8> {
+pub fn gzip(content: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder
         .write_all(content.as_bytes())
@@ -17,7 +17,7 @@ fn gzip(content: &str) -> Vec<u8> {
     encoder.finish().expect("memory can be written")
 }
 
-fn xz(content: &str) -> Vec<u8> {
+pub fn xz(content: &str) -> Vec<u8> {
     let mut encoder = XzEncoder::new(Vec::new(), 6);
     encoder
         .write_all(content.as_bytes())

@@ -4,6 +4,7 @@ mod compressed;
 mod dataset;
 mod examples;
 mod formats;
+mod indexed;
 mod labels;
 mod messages;
 mod round_trip;
@@ -12,7 +13,7 @@ mod split;
 use std::error::Error as _;
 use std::path::{MAIN_SEPARATOR, PathBuf};
 
-use bertfit::{Error, Example, Table};
+use bertfit::{Dataset, Error, Example, Result, Table};
 use tempfile::TempDir;
 
 /// A folder with one file, which goes when this is dropped.
@@ -44,19 +45,30 @@ impl OneFile {
     }
 }
 
+/// The rows of `file` by `table`, or why it is refused: read at once and through an
+/// index, which must come to the same.
+fn rows(file: &OneFile, table: &Table) -> Result<Vec<Example>, String> {
+    let read = table.read().map_err(|error| file.message(&error));
+    let indexed = table.index().and_then(|indexed| {
+        let rows = 0..indexed.len();
+        rows.map(|row| indexed.get(row)).collect()
+    });
+    let indexed = indexed.map_err(|error| file.message(&error));
+    assert!(read == indexed, "read: {read:?}\nindexed: {indexed:?}");
+    read
+}
+
 /// Reads `content` under `name`, with text and label in columns of these names.
 fn read(name: &str, content: impl AsRef<[u8]>) -> Vec<Example> {
     let file = OneFile::new(name, content);
-    file.table()
-        .read()
-        .unwrap_or_else(|error| panic!("{}", file.message(&error)))
+    rows(&file, &file.table()).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// The message of reading `content` under `name` by `table`.
 fn refused(name: &str, content: impl AsRef<[u8]>, table: impl Fn(Table) -> Table) -> String {
     let file = OneFile::new(name, content);
-    match table(file.table()).read() {
+    match rows(&file, &table(file.table())) {
         Ok(examples) => panic!("{name} should be refused, it gave {examples:?}"),
-        Err(error) => file.message(&error),
+        Err(message) => message,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    Batch, BertClassifier, Dataset, Error, Example, FineTuner, Result, TrainConfig, TrainReport,
-    Trainer, Warmup,
+    Batch, BertClassifier, Dataset, Error, Example, FineTuner, Result, Table, TrainConfig,
+    TrainReport, Trainer, Warmup,
 };
 
 use crate::fixture::{assert_close, eight, tiny, without_dropout};
@@ -166,6 +166,40 @@ fn a_bad_row_is_named_by_its_place_in_the_data_set() {
         .expect_err("a bad label")
         .to_string();
     assert_eq!(error, "row 5: label `odd` is not one of good, bad");
+}
+
+/// More rows than have their lengths counted at a time.
+fn many() -> Vec<Example> {
+    let rows = eight().into_iter().cycle().take(1100).enumerate();
+    rows.map(|(row, example)| Example {
+        text: example.text.repeat(row % 3 + 1),
+        ..example
+    })
+    .collect()
+}
+
+#[test]
+fn rows_that_stay_in_their_file_train_the_same_weights() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("train.tsv");
+    let line = |row: &Example| format!("{}\t{}\n", row.text, row.label);
+    let lines: String = many().iter().map(line).collect();
+    std::fs::write(&path, format!("text\tlabel\n{lines}")).expect("a file");
+    let fit = |rows: &dyn Dataset<Item = Example>| {
+        let mut model = classifier();
+        let config = TrainConfig {
+            max_steps: Some(10),
+            ..fast()
+        };
+        let mut trainer = Trainer::new(config).expect("a configuration");
+        trainer.run(&mut model, rows, None).expect("a run");
+        let evaluation = model.evaluate(rows).expect("an evaluation");
+        (weights(&model), evaluation.loss, evaluation.metrics)
+    };
+    let table = Table::open(&path);
+    let read = fit(&table.read().expect("rows"));
+    let indexed = fit(&table.index().expect("rows"));
+    assert!(read == indexed);
 }
 
 /// A data set whose rows cannot all be read.
