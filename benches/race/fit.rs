@@ -33,6 +33,7 @@ pub fn run(
     let report = Trainer::new(config)?.run(&mut classifier, &train, None)?;
     Ok(json!({
         "rows_per_second": report.train_samples_per_second,
+        "tokens_per_second": report.train_tokens_per_second,
         "accuracy": classifier.evaluate(&dev)?.metrics["accuracy"],
     }))
 }

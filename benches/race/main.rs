@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 
 mod fit;
+mod flat;
+mod frozen;
 mod predict;
 mod rust_bert;
 mod step;
@@ -17,6 +19,8 @@ const USAGE: &str = "usage: race step SHAPE ROWS LENGTH PRECISION
        race fit MODEL TRAIN DEV ROWS PRECISION MODE SEED
        race predict MODEL FILE ROWS LENGTH PRECISION
        race rust-bert MODEL FILE ROWS
+       race frozen MODEL TRAIN ROWS cached|uncached
+       race flat MODEL TRAIN STEPS
        race tokenize MODEL FILE ROWS";
 
 fn main() -> ExitCode {
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         ["predict", model, file, rows, length, precision] => {
             predict::run(model, file, rows, length, precision)
         }
+        ["frozen", model, train, rows, cache] => frozen::run(model, train, rows, cache),
+        ["flat", model, train, steps] => flat::run(model, train, steps),
         ["rust-bert", model, file, rows] => rust_bert::run(model, file, rows),
         ["tokenize", model, file, rows] => tokenize::run(model, file, rows),
         // What `cargo bench` without a name passes to each bench.
@@ -61,10 +67,13 @@ fn main() -> ExitCode {
 
 /// The most memory that the process has had, in MiB.
 fn peak_mib() -> Option<f64> {
+    from_status("VmHWM:")
+}
+
+/// An amount of memory of the process, as Linux tells it, in MiB.
+fn from_status(name: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib / 1024.0)
 }

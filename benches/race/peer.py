@@ -157,24 +157,26 @@ def tokenize(model, file, rows):
 
 
 def products():
-    """The limit: GFLOP/s of the matrix products of BERT-base, over 2048 tokens."""
+    """The limits: GFLOP/s of the products of a layer, forward and backward, of BERT-base over
+    2048 tokens and of MiniLM over as many as a batch of 32 rows of SST-2 has."""
     torch.set_float32_matmul_precision("medium")
     figures = {}
-    for name, kind in (("f32", torch.float32), ("bf16", torch.bfloat16)):
-        operations, seconds = 0, 0.0
-        for inputs, outputs in ((768, 768), (768, 3072), (3072, 768)):
-            x = torch.randn(2048, inputs, dtype=kind)
-            weight = torch.randn(outputs, inputs, dtype=kind)
-            gradient = torch.randn(2048, outputs, dtype=kind)
-            for a, b in ((x, weight.t()), (gradient, weight), (gradient.t(), x)):
-                times = []
-                for _ in range(12):
-                    start = time.perf_counter()
-                    a @ b
-                    times.append(time.perf_counter() - start)
-                operations += 2 * 2048 * inputs * outputs
-                seconds += statistics.median(times[2:])
-        figures[name] = operations / seconds / 1e9
+    for shape, tokens, size in (("base", 2048, 768), ("minilm", 448, 384)):
+        for name, kind in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+            operations, seconds = 0, 0.0
+            for count, inputs, outputs in ((4, size, size), (1, size, 4 * size), (1, 4 * size, size)):
+                x = torch.randn(tokens, inputs, dtype=kind)
+                weight = torch.randn(outputs, inputs, dtype=kind)
+                gradient = torch.randn(tokens, outputs, dtype=kind)
+                for a, b in ((x, weight.t()), (gradient, weight), (gradient.t(), x)):
+                    times = []
+                    for _ in range(12):
+                        start = time.perf_counter()
+                        a @ b
+                        times.append(time.perf_counter() - start)
+                    operations += count * 2 * tokens * inputs * outputs
+                    seconds += count * statistics.median(times[2:])
+            figures[f"{shape} {name}"] = operations / seconds / 1e9
     return figures
 
 

@@ -41,7 +41,7 @@ const SPEED: &str = "rows_per_second";
 const MEMORY: &str = "peak_mib";
 
 #[rustfmt::skip] // one line each
-const GOALS: [Goal; 18] = [
+const GOALS: [Goal; 19] = [
     ('a', "step of BERT-base, 16×128, f32", "step f32", "step f32, peer", SPEED, 1.4),
     ('a', "step of BERT-base, 16×128, bf16", "step bf16", "step bf16, peer", SPEED, 1.4),
     ('a', "the same, f32, peer's allocator raised", "step f32", "step f32, peer, raised", SPEED, 1.4),
@@ -60,6 +60,7 @@ const GOALS: [Goal; 18] = [
     ('c', "prediction on IMDb, 512 tokens, f32", "imdb f32", "imdb f32, peer", SPEED, 2.5),
     ('c', "prediction on IMDb, 512 tokens, bf16", "imdb bf16", "imdb bf16, peer", SPEED, 2.5),
     ('d', "tokenization of SST-2", "tokenize", "tokenize, peer", SPEED, 1.0),
+    ('e', "ten epochs of the head alone, cached against not", "head, cached", "head", SPEED, 8.0),
 ];
 
 /// Runs the contests whose letters are in `contests` (all if empty).
@@ -79,7 +80,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let goals: Vec<Goal> = GOALS.into_iter().filter(|goal| wanted(goal.0)).collect();
     let mut entries = entries(workspace)?;
     entries.retain(|entry| {
-        entry.name == "limit" && wanted('a')
+        entry.name == "limit" && (wanted('a') || wanted('b'))
             || goals
                 .iter()
                 .any(|goal| [goal.2, goal.3].contains(&entry.name))
@@ -141,6 +142,7 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         entry(name, peer, keeps, &words)
     };
+    let head = |cache| ["frozen", &model, &train, "1600", cache];
     let predict = |name, peer, file: &str, rows, length, precision| {
         entry(
             name,
@@ -175,6 +177,8 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
         predict("imdb f32, peer", true, &imdb, "1000", "512", "f32"),
         predict("imdb bf16", false, &imdb, "1000", "512", "bf16"),
         predict("imdb bf16, peer", true, &imdb, "1000", "512", "bf16"),
+        entry("head, cached", false, false, &head("cached")),
+        entry("head", false, false, &head("uncached")),
         entry(
             "tokenize",
             false,
@@ -220,23 +224,34 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
             ratios[ratios.len() - 1],
         ));
     }
-    // Operations of a step: six for each weight of the layers and token, and attention's.
-    let operations = 16.0 * 128.0 * (6.0 * 85_054_464.0 + 12.0 * 12.0 * 128.0 * 768.0) / 1e9;
     for precision in ["f32", "bf16"] {
-        let name = if precision == "f32" {
-            "step f32"
-        } else {
-            "step bf16"
-        };
-        if let (Some(limit), Some(speed)) = (of("limit", precision), of(name, SPEED)) {
-            let reached = operations * median(speed) / 16.0;
-            lines.push(String::new());
-            lines.push(format!(
-                "Matrix products in {precision} reach {:.0} GFLOP/s here; bertfit's step of BERT-base {:.0}, {:.0} % of it.",
-                median(limit),
-                reached,
-                100.0 * reached / median(limit)
-            ));
+        let (step, fit) = (format!("step {precision}"), format!("fit {precision}"));
+        // Operations of a step: six for each weight of the layers and token, and attention's.
+        let per_row = 128.0 * (6.0 * 85_054_464.0 + 12.0 * 12.0 * 128.0 * 768.0);
+        let per_token = 6.0 * 10_646_784.0;
+        for (what, shape, entry, figure, operations) in [
+            ("step of BERT-base", "base", step, SPEED, per_row),
+            (
+                "epoch of SST-2",
+                "minilm",
+                fit,
+                "tokens_per_second",
+                per_token,
+            ),
+        ] {
+            let limit = figures.get(&("limit", format!("{shape} {precision}")));
+            let speed = figures
+                .iter()
+                .find(|((name, of), _)| *name == entry && of == figure);
+            if let (Some(limit), Some((_, speed))) = (limit, speed) {
+                let (limit, reached) = (median(limit), operations * median(speed) / 1e9);
+                lines.push(String::new());
+                lines.push(format!(
+                    "Matrix products of this size in {precision} reach {limit:.0} GFLOP/s here; \
+                     bertfit's {what} {reached:.0}, {:.0} % of it.",
+                    100.0 * reached / limit
+                ));
+            }
         }
     }
     lines.join("\n") + "\n"

@@ -93,12 +93,15 @@ fn rows_attended_in_parts_equal_rows_attended_alone() {
         .collect();
     let all = encoder.batch(&texts, ()).expect("a batch").inputs;
     assert_eq!(all.size(), (300, 64));
-    let all = backbone.encoder().pooled(&all, false).expect("a state");
-    for row in [0, 150, 299] {
-        let alone = encoder.batch(&texts[row..=row], ()).expect("a batch");
-        let alone = backbone.encoder().pooled(&alone.inputs, false);
-        let one = alone.expect("a state").get(0);
-        assert_close("a row", &all.get(row as i64), &one, 1e-5);
+    // In one group with its padding, and in many without.
+    for all in [with_padding(&all), all] {
+        let all = backbone.encoder().pooled(&all, false).expect("a state");
+        for row in [0, 150, 299] {
+            let alone = encoder.batch(&texts[row..=row], ()).expect("a batch");
+            let alone = backbone.encoder().pooled(&alone.inputs, false);
+            let one = alone.expect("a state").get(0);
+            assert_close("a row", &all.get(row as i64), &one, 1e-5);
+        }
     }
 }
 
