@@ -121,6 +121,18 @@ pub trait FineTuner: Sized {
         self.backbone()
             .save(dir.as_ref(), |config| self.describe(config))
     }
+
+    /// The same with a pooler of zeros where the model has none: rust-bert's question
+    /// answering does not load without one, though it does not use it. transformers warns
+    /// of it. rust-bert reads question and context without segment ids, so that its
+    /// answers may be others.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_for_rust_bert(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.backbone()
+            .save_with_pooler(dir.as_ref(), |config| self.describe(config))
+    }
 }
 
 /// The logits of a batch as float32, computed in the model's precision.

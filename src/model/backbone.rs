@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::nn::{self, VarStore};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::config::BertConfig;
 use super::encoder::BertEncoder;
@@ -13,7 +13,7 @@ use super::precision::Precision;
 use super::weights::{self, LoadReport, LoadRules};
 use crate::checkpoint::NewFolder;
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TorchContext};
 use crate::json;
 
 /// The prefix of the encoder's names in the checkpoints of every task.
@@ -134,6 +134,26 @@ impl Backbone {
     pub fn save(&self, dir: &Path, describe: impl FnOnce(&mut BertConfig)) -> Result<()> {
         let folder = NewFolder::create(dir)?;
         self.files(describe).write(folder.path())?;
+        folder.commit()
+    }
+
+    /// The same, with a pooler of zeros where the encoder has none.
+    pub(crate) fn save_with_pooler(
+        &self,
+        dir: &Path,
+        describe: impl FnOnce(&mut BertConfig),
+    ) -> Result<()> {
+        let folder = NewFolder::create(dir)?;
+        let mut files = self.files(describe);
+        let size = self.config.hidden_size;
+        for (part, shape) in [("weight", &[size, size][..]), ("bias", &[size])] {
+            let name = format!("{ENCODER_PREFIX}.pooler.dense.{part}");
+            if !files.weights.contains_key(&name) {
+                let zeros = Tensor::f_zeros(shape, (Kind::Float, Device::Cpu));
+                files.weights.insert(name, zeros.doing("making a pooler")?);
+            }
+        }
+        files.write(folder.path())?;
         folder.commit()
     }
 
