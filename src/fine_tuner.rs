@@ -72,6 +72,13 @@ pub trait FineTuner: Sized {
         "loss"
     }
 
+    /// Is a gradient of zero right for the variable of this name? A bias that adds the
+    /// same to all scores of a softmax learns nothing; any other variable without a
+    /// gradient stops the run at its first step. Default no.
+    fn gradient_may_be_zero(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Writes what the task knows (label names, architecture, …) into the
     /// `config.json` that is saved; default nothing.
     fn describe(&self, _config: &mut BertConfig) {}

@@ -217,6 +217,11 @@ impl FineTuner for BertMultipleChoice {
         "accuracy"
     }
 
+    /// The head's bias is the same for all choices of a row.
+    fn gradient_may_be_zero(&self, name: &str) -> bool {
+        name == "classifier.bias"
+    }
+
     fn describe(&self, config: &mut BertConfig) {
         describe(config, ARCHITECTURE, &self.settings);
         config.classifier_dropout = Some(self.dropout);

@@ -336,6 +336,11 @@ impl FineTuner for BertQuestionAnswerer {
         "f1"
     }
 
+    /// The head's bias is the same for all places of a window.
+    fn gradient_may_be_zero(&self, name: &str) -> bool {
+        name == "qa_outputs.bias"
+    }
+
     fn describe(&self, config: &mut BertConfig) {
         describe(config, ARCHITECTURE, &self.settings);
     }

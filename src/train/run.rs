@@ -272,7 +272,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             return Err(not_finite("loss", loss));
         }
         if done == 0 && self.config.check_gradients && group.count > 0.0 {
-            check_gradients(&self.model.backbone().named_variables())?;
+            let variables = self.model.backbone().named_variables();
+            check_gradients(&variables, |name| self.model.gradient_may_be_zero(name))?;
         }
         let grad_norm = self.optimizer.gradient_norm()? / count;
         if !grad_norm.is_finite() {

@@ -181,7 +181,7 @@ fn entities_stand_where_they_are_in_the_text() {
         tagged("the film was good", "O O O O"),
         tagged("Zoë likes good food", "B-PER O O O"),
         tagged("it was bad , Zoë", "O O O O B-PER"),
-        tagged("very good , Zoë Zoë", "O O O B-PER I-PER"),
+        tagged("💙 very good , Zoë Zoë", "O O O O B-PER I-PER"),
         tagged("Zoë Zoë likes the film", "B-PER I-PER O O O"),
         tagged("it was Zoë Zoë", "O O B-PER I-PER"),
     ];
