@@ -9,7 +9,7 @@ use crate::data::{Dataset, Text};
 use crate::encode::{Collator, Inputs, TextEncoder};
 use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
-use crate::model::{Backbone, BertConfig};
+use crate::model::{Backbone, BertConfig, ModelFiles};
 use crate::native::OneDnn;
 use crate::predict;
 use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
@@ -83,6 +83,13 @@ pub trait FineTuner: Sized {
     /// `config.json` that is saved; default nothing.
     fn describe(&self, _config: &mut BertConfig) {}
 
+    /// What [`save`](Self::save) and checkpoints write; default the backbone's files with
+    /// [`describe`](Self::describe). The names of the weights may be others than the
+    /// variables', if the builder of the task understands them.
+    fn files(&self) -> ModelFiles {
+        self.backbone().files(|config| self.describe(config))
+    }
+
     /// Trains on `train`, evaluates on `dev`, and keeps the best weights.
     ///
     /// # Errors
@@ -125,8 +132,7 @@ pub trait FineTuner: Sized {
     /// # Errors
     /// When the folder cannot be written.
     fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        self.backbone()
-            .save(dir.as_ref(), |config| self.describe(config))
+        self.files().save(dir.as_ref())
     }
 
     /// The same with a pooler of zeros where the model has none: rust-bert's question
@@ -137,8 +143,9 @@ pub trait FineTuner: Sized {
     /// # Errors
     /// When the folder cannot be written.
     fn save_for_rust_bert(&self, dir: impl AsRef<Path>) -> Result<()> {
-        self.backbone()
-            .save_with_pooler(dir.as_ref(), |config| self.describe(config))
+        let mut files = self.files();
+        files.add_pooler()?;
+        files.save(dir.as_ref())
     }
 }
 

@@ -36,8 +36,8 @@ pub use metrics::{
     SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman, tag_spans,
 };
 pub use model::{
-    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, Precision,
-    cpu_has_bf16,
+    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, ModelFiles,
+    Precision, cpu_has_bf16,
 };
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;

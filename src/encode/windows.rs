@@ -22,7 +22,7 @@ impl WordWindows {
     pub(crate) fn new(whole: Encoding, words: usize, max_length: usize, overlap: usize) -> Self {
         let fits = whole.len() <= max_length;
         let windows = match fits {
-            true => vec![1..whole.len() - 1],
+            true => std::iter::once(1..whole.len() - 1).collect(),
             false => windows(&whole, max_length - 2, overlap),
         };
         let mut places = vec![None; words];

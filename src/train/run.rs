@@ -130,7 +130,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         train: &dyn Dataset<Item = ItemOf<M>>,
     ) -> Result<()> {
         let backbone = self.model.backbone();
-        let files = backbone.files(|config| self.model.describe(config));
+        let files = self.model.files();
         let identity =
             Identity::of::<M>(self.config, backbone.precision(), &files, train, self.dev)?;
         let mut saver = Saver::new(checkpoints, identity)?;
@@ -331,7 +331,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             return Ok(());
         };
         let backbone = self.model.backbone();
-        let mut files = backbone.files(|config| self.model.describe(config));
+        let mut files = self.model.files();
         files.weights = copies(&files.weights)?;
         self.state.best = self.best.record();
         self.state.runtime = self.earlier + self.start.elapsed().as_secs_f64();

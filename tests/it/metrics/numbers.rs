@@ -51,14 +51,14 @@ fn several_classes_have_the_numbers_of_scikit_learn() {
         let accuracy = case["accuracy"].as_f64().expect("a number");
         close(metrics.accuracy(), accuracy, &case);
         let of = case["of"].as_array().expect("three lists");
-        for part in 0..3 {
+        for (part, of) in of.iter().enumerate() {
             close(metrics.micro()[part], numbers(&case["micro"])[part], &case);
             close(
                 metrics.macro_mean()[part],
                 numbers(&case["macro"])[part],
                 &case,
             );
-            for (class, &theirs) in numbers(&of[part]).iter().enumerate() {
+            for (class, &theirs) in numbers(of).iter().enumerate() {
                 close(metrics.of(class)[part], theirs, &case);
             }
         }

@@ -106,10 +106,7 @@ fn rust_bert_loads_a_saved_question_answerer() {
         .predict(&[QaExample::new("1", question, context)])
         .expect("an answer");
     assert_eq!(ours[0].text, theirs.answer.trim());
-    assert_eq!(
-        (ours[0].start, ours[0].end),
-        (theirs.start as usize, theirs.end as usize)
-    );
+    assert_eq!((ours[0].start, ours[0].end), (theirs.start, theirs.end));
 }
 
 #[test]

@@ -107,7 +107,10 @@ fn rust_bert_loads_a_saved_tagger() {
     let text = "Ada Lovelace met Charles Babbage near Trafalgar Square in London";
     let theirs = model.predict(&[text], true, false).remove(0);
     let words: Vec<&str> = text.split(' ').collect();
-    let ours = tagger.predict(&[words.clone()]).expect("tags").remove(0);
+    let ours = tagger
+        .predict(std::slice::from_ref(&words))
+        .expect("tags")
+        .remove(0);
     assert_eq!(theirs.len(), words.len());
     let mut compared = 0;
     for ((ours, theirs), word) in ours.iter().zip(&theirs).zip(words) {
@@ -162,7 +165,10 @@ fn a_window_shows_what_stands_around_a_word() {
     // that repeats itself are the same in its middle.
     let tagger = tagger();
     let words = ["good", "film"].repeat(30);
-    let windows = tagger.predict(&[words.clone()]).expect("tags").remove(0);
+    let windows = tagger
+        .predict(std::slice::from_ref(&words))
+        .expect("tags")
+        .remove(0);
     let (first, second) = (&windows[28], &windows[29]);
     for pair in windows[20..40].chunks(2) {
         assert_eq!(pair[0].label, first.label);
@@ -220,7 +226,7 @@ fn an_evaluation_counts_the_tags_that_are_predicted() {
     let mut metrics = EntityMetrics::new();
     for sentence in &sentences {
         let tags = tagger
-            .predict(&[sentence.words.clone()])
+            .predict(std::slice::from_ref(&sentence.words))
             .expect("tags")
             .remove(0);
         let tags: Vec<_> = tags.into_iter().map(|tag| tag.label).collect();
