@@ -282,7 +282,10 @@ fn the_recipe_says_where_it_cannot_unpack() {
     let (train, gone) = (dir.path().join("train.tsv.gz"), dir.path().join("gone"));
     std::fs::write(&train, "").expect("a file");
     let name = train.to_string_lossy().into_owned();
-    let arguments = recipe_arguments(&dir.path().join("run"), &["--train", &name]);
+    // Nothing is then read beforehand.
+    let kind = ["--problem-type", "single_label_classification"];
+    let more = [&["--train", &name], &kind[..]].concat();
+    let arguments = recipe_arguments(&dir.path().join("run"), &more);
     let mut command = command("text_classification", &arguments);
     let output = command.env("TMPDIR", &gone).output().expect("the recipe");
     assert_eq!(output.status.code(), Some(1));
