@@ -9,7 +9,7 @@ use crate::data::{Dataset, Text};
 use crate::encode::{Collator, Inputs, TextEncoder};
 use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
-use crate::model::{Backbone, BertConfig};
+use crate::model::{Backbone, BertConfig, ModelFiles};
 use crate::native::OneDnn;
 use crate::predict;
 use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
@@ -72,9 +72,23 @@ pub trait FineTuner: Sized {
         "loss"
     }
 
+    /// Is a gradient of zero right for the variable of this name? A bias that adds the
+    /// same to all scores of a softmax learns nothing; any other variable without a
+    /// gradient stops the run at its first step. Default no.
+    fn gradient_may_be_zero(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Writes what the task knows (label names, architecture, …) into the
     /// `config.json` that is saved; default nothing.
     fn describe(&self, _config: &mut BertConfig) {}
+
+    /// What [`save`](Self::save) and checkpoints write; default the backbone's files with
+    /// [`describe`](Self::describe). The names of the weights may be others than the
+    /// variables', if the builder of the task understands them.
+    fn files(&self) -> ModelFiles {
+        self.backbone().files(|config| self.describe(config))
+    }
 
     /// Trains on `train`, evaluates on `dev`, and keeps the best weights.
     ///
@@ -118,8 +132,20 @@ pub trait FineTuner: Sized {
     /// # Errors
     /// When the folder cannot be written.
     fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        self.backbone()
-            .save(dir.as_ref(), |config| self.describe(config))
+        self.files().save(dir.as_ref())
+    }
+
+    /// The same with a pooler of zeros where the model has none: rust-bert's question
+    /// answering does not load without one, though it does not use it. transformers warns
+    /// of it. rust-bert reads question and context without segment ids, so that its
+    /// answers may be others.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_for_rust_bert(&self, dir: impl AsRef<Path>) -> Result<()> {
+        let mut files = self.files();
+        files.add_pooler()?;
+        files.save(dir.as_ref())
     }
 }
 

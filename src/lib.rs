@@ -18,24 +18,36 @@ mod train;
 
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
-    Column, Dataset, DevSize, Example, Format, IndexedTable, Labels, Subset, Table, Text,
-    stratified_split, train_dev_split,
+    ChoiceExample, ChoiceFile, Column, Dataset, DevSize, Example, Format, IndexedTable, Labels,
+    QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords, Text, stratified_split,
+    train_dev_split,
 };
 pub use encode::{
-    AddedToken, Batch, ClassCollator, Collator, Encoding, Inputs, Limits, Padding, Sampler, Target,
-    TextEncoder, Tokenizer, TokenizerConfig, Truncation, TruncationSide, pad,
+    AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, Encoding, Inputs,
+    Limits, MultiLabelCollator, NumberCollator, Padding, QaCollator, QaRows, QaTarget, Sampler,
+    SentenceTags, TagCollator, TagTarget, Target, TextEncoder, Tokenizer, TokenizerConfig,
+    Truncation, TruncationSide, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
 pub use hub::model_dir;
-pub use metrics::{ConfusionMatrix, Metric, NoMetric};
+pub use metrics::{
+    ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics, Scheme,
+    SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman, tag_spans,
+};
 pub use model::{
-    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, Precision,
-    cpu_has_bf16,
+    Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, ModelFiles,
+    Precision, cpu_has_bf16,
 };
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;
-pub use task::{BertClassifier, BertClassifierBuilder, Predictions};
+pub use task::{
+    Answer, BertClassifier, BertClassifierBuilder, BertMultiLabelClassifier,
+    BertMultiLabelClassifierBuilder, BertMultipleChoice, BertMultipleChoiceBuilder,
+    BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder,
+    BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss, Entity,
+    MultiLabelPredictions, Predictions, WordTag,
+};
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]
 pub use train::ProgressBar;

@@ -8,19 +8,48 @@ use crate::encode::{Encoding, Sampler, TextEncoder};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, forward};
 
+/// Tokens of one forward pass: enough to fill the matrix products, few enough for the
+/// cache of a CPU.
+pub(crate) const TOKENS_PER_BATCH: usize = 4096;
+
+/// The logits of each text, kept.
 pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     model: &M,
     texts: &[T],
     encoder: &TextEncoder,
     tokens_per_batch: usize,
 ) -> Result<Vec<Tensor>> {
+    let encodings = encoder.encode(texts)?;
+    let mut by_row: Vec<Option<Tensor>> = Vec::new();
+    by_row.resize_with(texts.len(), || None);
+    for_each(
+        model,
+        &encodings,
+        encoder,
+        tokens_per_batch,
+        |row, logits| {
+            by_row[row] = Some(logits);
+            Ok(())
+        },
+    )?;
+    Ok(by_row
+        .into_iter()
+        .map(|logits| logits.expect("each row is in one batch"))
+        .collect())
+}
+
+/// Calls `take` with each row's number and its logits on the CPU, in any order.
+pub(crate) fn for_each<M: FineTuner>(
+    model: &M,
+    encodings: &[Encoding],
+    encoder: &TextEncoder,
+    tokens_per_batch: usize,
+    mut take: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
     if tokens_per_batch == 0 {
         return Err(Error::config("tokens_per_batch", "at least 1", "0"));
     }
-    let encodings = encoder.encode(texts)?;
     let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-    let mut by_row: Vec<Option<Tensor>> = Vec::new();
-    by_row.resize_with(texts.len(), || None);
     let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
     let backbone = model.backbone();
     let _region = backbone.precision().region(backbone.device())?;
@@ -35,11 +64,8 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
                 .doing("moving logits to the CPU")
         })?; // [B, …]
         for (place, &row) in rows.iter().enumerate() {
-            by_row[row] = Some(logits.f_get(place as i64).doing("reading logits")?);
+            take(row, logits.f_get(place as i64).doing("reading logits")?)?;
         }
     }
-    Ok(by_row
-        .into_iter()
-        .map(|logits| logits.expect("each row is in one batch"))
-        .collect())
+    Ok(())
 }

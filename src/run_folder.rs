@@ -112,6 +112,14 @@ impl RunFolder {
         json::write(&self.path.join(STATE), &state)
     }
 
+    /// Writes a JSON file of a task's own.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_json(&self, name: &str, content: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(name), content)
+    }
+
     /// Writes `predictions.jsonl`, one object on each line, in order.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::example::Example;
+use super::raw_label::RawLabel;
 use super::records::{Record, kind};
 use crate::error::{Error, Result, RowProblem};
 
@@ -110,7 +111,7 @@ impl Layout {
     }
 
     /// The wanted fields of one record.
-    pub(super) fn pick(&self, record: &Record) -> Result<Example<Option<String>>, RowProblem> {
+    pub(super) fn pick(&self, record: &Record) -> Result<Example<Option<RawLabel>>, RowProblem> {
         if let (Some(expected), Record::Fields(fields)) = (self.width, record)
             && fields.len() != expected
         {
@@ -146,26 +147,14 @@ impl Place {
         }
     }
 
-    /// The column as a label: not empty; in JSON also a number or a boolean, as
-    /// JSON writes it.
-    fn label(&self, record: &Record) -> Result<String, RowProblem> {
-        let label = match record {
-            Record::Fields(fields) => fields[self.position].to_owned(),
-            Record::Object(object) => match self.value(object)? {
-                Value::String(text) => text.clone(),
-                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
-                other => {
-                    let found = kind(other);
-                    let problem =
-                        format!("expected a string, a number or a boolean, found {found}");
-                    return Err(self.problem(problem));
-                }
-            },
-        };
-        if label.is_empty() {
-            return Err(self.problem("the label is empty".to_owned()));
+    /// The column as a label.
+    fn label(&self, record: &Record) -> Result<RawLabel, RowProblem> {
+        match record {
+            Record::Fields(fields) => Ok(RawLabel::Text(fields[self.position].to_owned())),
+            Record::Object(object) => {
+                RawLabel::of(self.value(object)?).map_err(|problem| self.problem(problem))
+            }
         }
-        Ok(label)
     }
 
     fn value<'a>(&self, object: &'a Map<String, Value>) -> Result<&'a Value, RowProblem> {

@@ -1,6 +1,7 @@
 //! Stage 1: text files become examples. No tensors here.
 
 mod blocks;
+mod choices;
 mod columns;
 mod dataset;
 mod decompress;
@@ -9,10 +10,14 @@ mod format;
 mod indexed;
 mod labels;
 mod lines;
+mod raw_label;
 mod records;
 mod split;
+mod squad;
 mod table;
+mod tagged;
 
+pub use choices::{ChoiceExample, ChoiceFile};
 pub use columns::Column;
 pub use dataset::{Dataset, Subset};
 pub use example::{Example, Text};
@@ -20,4 +25,6 @@ pub use format::Format;
 pub use indexed::IndexedTable;
 pub use labels::Labels;
 pub use split::{DevSize, stratified_split, train_dev_split};
+pub use squad::{QaExample, QaSpan, SquadFile};
 pub use table::Table;
+pub use tagged::{TaggedFile, TaggedWords};

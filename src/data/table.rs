@@ -11,6 +11,7 @@ use super::example::Example;
 use super::format::Format;
 use super::indexed::IndexedTable;
 use super::labels::Labels;
+use super::raw_label::RawLabel;
 use super::records::Records;
 use crate::error::{Error, Result, RowProblem};
 
@@ -37,6 +38,9 @@ pub struct Table {
     label: Column,
     known: Option<Labels>,
 }
+
+/// A row as its columns hold it.
+type Row = Example<Option<RawLabel>>;
 
 impl Table {
     /// The file at `path`, with the text in column `text` and the label in column
@@ -106,10 +110,52 @@ impl Table {
     /// - [`Error::Config`]: the format is unknown, a column is named where there
     ///   are no names, or counted where there is no order.
     pub fn read(&self) -> Result<Vec<Example>> {
+        self.rows(|row| self.labelled(row))
+    }
+
+    /// All rows with any number of labels each, for several classes a row: names between
+    /// `separator`s, or lists in JSON lines.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but a row may have no label; none of them may stand there
+    /// twice.
+    pub fn read_lists(&self, separator: char) -> Result<Vec<Example<Vec<String>>>> {
+        self.rows(|row| {
+            let row = self.interpreted(row, |label| label.names(separator))?;
+            row.label.iter().try_for_each(|label| self.check(label))?;
+            Ok(row)
+        })
+    }
+
+    /// All rows with numbers instead of labels, for regression: one each, or as many as
+    /// the first row has, between commas or in lists of JSON lines.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`Error::Line`] where a number is none or not finite, or
+    /// there are more or fewer than in the first row.
+    pub fn read_numbers(&self) -> Result<Vec<Example<Vec<f32>>>> {
+        let mut expected = None;
+        self.rows(|row| {
+            let row = self.interpreted(row, RawLabel::numbers)?;
+            let found = row.label.len();
+            match *expected.get_or_insert(found) {
+                expected if expected == found => Ok(row),
+                expected => {
+                    let problem = format!("{found} numbers, the first row has {expected}");
+                    Err(self.label_problem(problem))
+                }
+            }
+        })
+    }
+
+    fn rows<L>(
+        &self,
+        mut interpret: impl FnMut(Row) -> Result<Example<L>, RowProblem>,
+    ) -> Result<Vec<Example<L>>> {
         let mut examples = Vec::new();
         let (mut records, header) = self.records()?;
         self.scan(&mut records, header, &self.labelled_columns(), |_, row| {
-            examples.push(self.labelled(row)?);
+            examples.push(interpret(row)?);
             Ok(())
         })?;
         Ok(examples)
@@ -157,6 +203,47 @@ impl Table {
         Ok(first.is_some_and(|(_, first)| columns::has(&self.label, first, header)))
     }
 
+    /// What the labels look like, by Hugging Face's names: `multi_label_classification`
+    /// if the first one is a list, `regression` if the first 1,000 are all numbers and not
+    /// all of them whole, else `single_label_classification`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), for the rows that are looked at.
+    pub fn problem_type(&self) -> Result<&'static str> {
+        const LOOKED_AT: usize = 1000;
+        let (mut records, header) = self.records()?;
+        let columns = self.labelled_columns();
+        let mut layout = None;
+        let mut labels = Vec::new();
+        while labels.len() < LOOKED_AT
+            && let Some((line, record)) = records.read()?
+        {
+            let layout = match &layout {
+                Some(layout) => layout,
+                None => {
+                    let found = layout.insert(Layout::new(&columns, record, header, &self.path)?);
+                    if header {
+                        continue;
+                    }
+                    found
+                }
+            };
+            let row = layout.pick(record);
+            let row = row.map_err(|problem| records.error(line, problem))?;
+            labels.extend(row.label);
+        }
+        if matches!(labels.first(), Some(RawLabel::List(_))) {
+            return Ok("multi_label_classification");
+        }
+        let number = |label: RawLabel| label.name().ok()?.parse::<f64>().ok();
+        let numbers: Option<Vec<f64>> = labels.into_iter().map(number).collect();
+        let fraction = |number: &f64| number.fract() != 0.0;
+        Ok(match numbers {
+            Some(numbers) if numbers.iter().any(fraction) => "regression",
+            _ => "single_label_classification",
+        })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -176,15 +263,38 @@ impl Table {
     }
 
     /// A row of these columns, if its label is a known one.
-    pub(super) fn labelled(&self, row: Example<Option<String>>) -> Result<Example, RowProblem> {
+    pub(super) fn labelled(&self, row: Row) -> Result<Example, RowProblem> {
+        let row = self.interpreted(row, RawLabel::name)?;
+        self.check(&row.label)?;
+        Ok(row)
+    }
+
+    /// A row with its label as `interpret` reads it.
+    fn interpreted<L>(
+        &self,
+        row: Row,
+        interpret: impl Fn(RawLabel) -> Result<L, String>,
+    ) -> Result<Example<L>, RowProblem> {
         let Example { text, pair, label } = row;
-        let label = label.expect("the layout has a label column");
+        let label = interpret(label.expect("the layout has a label column"));
+        let label = label.map_err(|problem| self.label_problem(problem))?;
+        Ok(Example { text, pair, label })
+    }
+
+    fn label_problem(&self, problem: String) -> RowProblem {
+        RowProblem::Field {
+            field: self.label.to_string(),
+            problem,
+        }
+    }
+
+    fn check(&self, label: &str) -> Result<(), RowProblem> {
         match &self.known {
-            Some(known) if known.get(&label).is_none() => {
-                let known = known.names().to_vec();
-                Err(RowProblem::UnknownLabel { label, known })
-            }
-            _ => Ok(Example { text, pair, label }),
+            Some(known) if known.get(label).is_none() => Err(RowProblem::UnknownLabel {
+                label: label.to_owned(),
+                known: known.names().to_vec(),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -202,7 +312,7 @@ impl Table {
         records: &mut Records<R>,
         header: bool,
         columns: &Columns,
-        mut take: impl FnMut(&mut Records<R>, Example<Option<String>>) -> Result<(), RowProblem>,
+        mut take: impl FnMut(&mut Records<R>, Row) -> Result<(), RowProblem>,
     ) -> Result<Layout> {
         let mut layout = None;
         let mut rows = 0_u64;

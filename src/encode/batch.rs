@@ -7,6 +7,10 @@ use tch::{Device, Tensor};
 use super::tokenizer::Encoding;
 use crate::error::{Error, Result, RowProblem, TorchContext};
 
+/// The score of what no probability may go to: the lowest finite number of bfloat16, which
+/// float32 has too.
+pub(crate) const LOWEST: f64 = -3.389_531_389_251_535_5e38;
+
 /// The inputs of a BERT, each `[B, L]` of int64.
 #[derive(Debug)]
 pub struct Inputs {

@@ -2,15 +2,27 @@
 //! and checked here, by the same code for training and for prediction.
 
 mod batch;
+mod choice_collator;
 mod collator;
 mod loader;
+mod qa_collator;
+mod row_collators;
 mod sampler;
+mod tag_collator;
 mod tokenizer;
+mod windows;
 
-pub(crate) use batch::KnownState;
 pub use batch::{Batch, Inputs, Limits, Padding, Target, pad};
+pub(crate) use batch::{KnownState, LOWEST};
+pub use choice_collator::{ChoiceCollator, ChoiceTarget};
 pub use collator::{ClassCollator, Collator, TextEncoder};
 pub(crate) use loader::{lengths, load};
+pub(crate) use qa_collator::context_tokens;
+pub use qa_collator::{QaCollator, QaRows, QaTarget};
+pub use row_collators::{MultiLabelCollator, NumberCollator};
 pub use sampler::Sampler;
 pub(crate) use sampler::mix;
+pub(crate) use tag_collator::IGNORED;
+pub use tag_collator::{SentenceTags, TagCollator, TagTarget};
 pub use tokenizer::{AddedToken, Encoding, Tokenizer, TokenizerConfig, Truncation, TruncationSide};
+pub(crate) use windows::WordWindows;

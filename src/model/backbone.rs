@@ -9,15 +9,14 @@ use tch::{Device, Tensor};
 
 use super::config::BertConfig;
 use super::encoder::BertEncoder;
+use super::files::{CONFIG_FILE, ModelFiles};
 use super::precision::Precision;
 use super::weights::{self, LoadReport, LoadRules};
-use crate::checkpoint::NewFolder;
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
 use crate::error::{Error, Result};
-use crate::json;
 
 /// The prefix of the encoder's names in the checkpoints of every task.
-const ENCODER_PREFIX: &str = "bert";
+pub(super) const ENCODER_PREFIX: &str = "bert";
 
 /// A BERT with its tokenizer, on one device; a task puts a head on it.
 #[derive(Debug)]
@@ -132,36 +131,19 @@ impl Backbone {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, dir: &Path, describe: impl FnOnce(&mut BertConfig)) -> Result<()> {
-        let folder = NewFolder::create(dir)?;
-        self.files(describe).write(folder.path())?;
-        folder.commit()
+        self.files(describe).save(dir)
     }
 
-    /// What [`save`](Self::save) writes; the tensors share memory with the model's.
-    pub(crate) fn files(&self, describe: impl FnOnce(&mut BertConfig)) -> ModelFiles {
+    /// What [`save`](Self::save) writes.
+    pub fn files(&self, describe: impl FnOnce(&mut BertConfig)) -> ModelFiles {
         let mut config = self.config.clone();
         describe(&mut config);
+        let config = serde_json::to_value(config).expect("numbers and names");
         ModelFiles {
-            config,
+            json: BTreeMap::from([(CONFIG_FILE.to_owned(), config)]),
             weights: self.named_variables(),
             tokenizer: self.tokenizer.clone(),
         }
-    }
-}
-
-/// The content of a model folder.
-pub(crate) struct ModelFiles {
-    pub(crate) config: BertConfig,
-    pub(crate) weights: BTreeMap<String, Tensor>,
-    pub(crate) tokenizer: Tokenizer,
-}
-
-impl ModelFiles {
-    /// Writes the files into an existing folder.
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        json::write(&folder.join("config.json"), &self.config)?;
-        weights::save(&folder.join(weights::WEIGHTS_FILE), &self.weights)?;
-        self.tokenizer.save(folder)
     }
 }
 

@@ -3,14 +3,16 @@
 mod backbone;
 mod config;
 mod encoder;
+mod files;
 mod linear;
 mod precision;
 pub(crate) mod weights;
 
+pub(crate) use backbone::HeadWeights;
 pub use backbone::{Backbone, BackboneBuilder};
-pub(crate) use backbone::{HeadWeights, ModelFiles};
 pub use config::{Activation, BertConfig};
 pub use encoder::BertEncoder;
+pub use files::ModelFiles;
 pub use linear::Linear;
 pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;

@@ -60,7 +60,7 @@ pub(crate) fn load(
     let mut report = LoadReport::default();
     let mut missing = Vec::new();
     for (name, variable) in variables {
-        let stored = by_name.remove(name);
+        let stored = by_name.remove(&current_name(name));
         match stored {
             Some(_) if (rules.keep_fresh)(name) => report.fresh.push(name.clone()),
             Some(stored) => {

@@ -120,6 +120,10 @@ pub(super) fn evaluate_on<M: FineTuner>(
             })
         },
     )?;
+    if count == 0.0 {
+        let rule = "rows of which at least one has a label that counts";
+        return Err(Error::config("evaluation set", rule, "none"));
+    }
     Ok(Evaluation {
         loss: sum / count,
         metrics: metric.compute(),

@@ -35,7 +35,7 @@ impl Identity {
             "train": data_set::<M>(train)?,
             "dev": dev,
             "model": {
-                "config": files.config,
+                "files": files.json,
                 "tokenizer": sum_of_tokenizer(files)?,
                 "weights": sum_of_weights(files)?,
             },

@@ -15,7 +15,7 @@ use super::identity::Identity;
 use super::optimizer::AdamW;
 use super::report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
 use super::saver::{Saver, Snapshot};
-use super::state::{RunState, Totals};
+use super::state::RunState;
 use crate::checkpoint::{Checkpoints, hex};
 use crate::data::Dataset;
 use crate::encode::{Batch, Inputs, mix};
@@ -130,7 +130,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         train: &dyn Dataset<Item = ItemOf<M>>,
     ) -> Result<()> {
         let backbone = self.model.backbone();
-        let files = backbone.files(|config| self.model.describe(config));
+        let files = self.model.files();
         let identity =
             Identity::of::<M>(self.config, backbone.precision(), &files, train, self.dev)?;
         let mut saver = Saver::new(checkpoints, identity)?;
@@ -255,7 +255,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let schedule = self.config.schedule;
         let learning_rate =
             self.config.learning_rate * schedule.factor(done, warmup_steps, total_steps);
-        let loss = group.loss / group.count;
+        // A step may have nothing to learn from, if none of its tokens has a label.
+        let count = if group.count == 0.0 { 1.0 } else { group.count };
+        let loss = group.loss / count;
         let not_finite = |what, value| {
             let (step, rows) = (done + 1, group.rows.clone());
             Error::NotFinite {
@@ -269,15 +271,16 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if !loss.is_finite() {
             return Err(not_finite("loss", loss));
         }
-        if done == 0 && self.config.check_gradients {
-            check_gradients(&self.model.backbone().named_variables())?;
+        if done == 0 && self.config.check_gradients && group.count > 0.0 {
+            let variables = self.model.backbone().named_variables();
+            check_gradients(&variables, |name| self.model.gradient_may_be_zero(name))?;
         }
-        let grad_norm = self.optimizer.gradient_norm()? / group.count;
+        let grad_norm = self.optimizer.gradient_norm()? / count;
         if !grad_norm.is_finite() {
             return Err(not_finite("gradient norm", grad_norm));
         }
         let clip = self.config.clip_factor(grad_norm);
-        self.optimizer.step(learning_rate, clip / group.count)?;
+        self.optimizer.step(learning_rate, clip / count)?;
         self.optimizer.zero_grad()?;
         self.state.global_step += 1;
         self.state.epoch = self.state.epochs_done as f64
@@ -328,7 +331,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             return Ok(());
         };
         let backbone = self.model.backbone();
-        let mut files = backbone.files(|config| self.model.describe(config));
+        let mut files = self.model.files();
         files.weights = copies(&files.weights)?;
         self.state.best = self.best.record();
         self.state.runtime = self.earlier + self.start.elapsed().as_secs_f64();
@@ -349,9 +352,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let due = record.step.is_multiple_of(self.config.log_every)
             || record.step == self.plan.total_steps;
         if due || record.step == 1 {
-            let Totals { loss, count, .. } = std::mem::take(&mut self.state.unlogged);
+            let totals = std::mem::take(&mut self.state.unlogged);
             self.state.log_history.push(LogRecord::Step(StepRecord {
-                loss: loss / count,
+                loss: totals.mean_loss(),
                 ..record
             }));
         }
@@ -402,7 +405,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             stopped: state.stopped.unwrap_or(Stopped::Finished),
             global_step: state.global_step,
             epoch: state.epoch,
-            train_loss: state.seen.loss / state.seen.count,
+            train_loss: state.seen.mean_loss(),
             train_runtime,
             train_samples_per_second: state.seen.rows as f64 / train_runtime,
             train_tokens_per_second: state.seen.tokens as f64 / train_runtime,

@@ -45,6 +45,16 @@ pub(super) struct Totals {
     pub(super) tokens: usize,
 }
 
+impl Totals {
+    /// The loss of one row or token; 0 where nothing had a label.
+    pub(super) fn mean_loss(&self) -> f64 {
+        match self.count {
+            0.0 => 0.0,
+            count => self.loss / count,
+        }
+    }
+}
+
 impl RunState {
     pub(super) fn generator_bytes(&self) -> Result<Vec<u8>> {
         let rule = "bytes as hexadecimal digits";

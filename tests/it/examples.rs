@@ -34,7 +34,7 @@ fn command(name: &str, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
 }
 
 #[track_caller]
-fn stdout(name: &str, arguments: &[&str]) -> String {
+pub fn stdout(name: &str, arguments: &[&str]) -> String {
     let output = run(name, arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{name} failed: {errors}");
@@ -149,7 +149,7 @@ fn table(part: &str) -> String {
     format!("examples/data/{part}.tsv")
 }
 
-fn json(path: PathBuf) -> Value {
+pub fn read_json(path: PathBuf) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON")
 }
 
@@ -165,7 +165,7 @@ fn the_recipe_writes_what_its_contract_says() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 
-    let results = json(out.join("all_results.json"));
+    let results = read_json(out.join("all_results.json"));
     let last_line = String::from_utf8_lossy(&output.stdout)
         .lines()
         .last()
@@ -194,7 +194,7 @@ fn the_recipe_writes_what_its_contract_says() {
     assert_eq!(results["train_samples"], 300);
     assert_eq!(results["eval_samples"], 297);
 
-    let state = json(out.join("trainer_state.json"));
+    let state = read_json(out.join("trainer_state.json"));
     assert_eq!(state["global_step"], 10);
     let history = state["log_history"].as_array().expect("a list");
     for key in ["step", "epoch", "loss", "grad_norm", "learning_rate"] {
@@ -282,7 +282,10 @@ fn the_recipe_says_where_it_cannot_unpack() {
     let (train, gone) = (dir.path().join("train.tsv.gz"), dir.path().join("gone"));
     std::fs::write(&train, "").expect("a file");
     let name = train.to_string_lossy().into_owned();
-    let arguments = recipe_arguments(&dir.path().join("run"), &["--train", &name]);
+    // Nothing is then read beforehand.
+    let kind = ["--problem-type", "single_label_classification"];
+    let more = [&["--train", &name], &kind[..]].concat();
+    let arguments = recipe_arguments(&dir.path().join("run"), &more);
     let mut command = command("text_classification", &arguments);
     let output = command.env("TMPDIR", &gone).output().expect("the recipe");
     assert_eq!(output.status.code(), Some(1));
@@ -339,7 +342,7 @@ fn the_recipe_is_killed_and_resumed_without_a_trace() {
     let read = |out: &Path| std::fs::read(out.join("model.safetensors")).expect("a model");
     assert!(read(&killed) == read(&whole), "the models differ");
     let history = |out: &Path| {
-        let mut state = json(out.join("trainer_state.json"));
+        let mut state = read_json(out.join("trainer_state.json"));
         let history = state["log_history"].take();
         history.as_array().expect("a list").len()
     };

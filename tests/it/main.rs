@@ -9,6 +9,7 @@ mod fixture;
 mod hub;
 mod metrics;
 mod model;
+mod recipes;
 mod run_folder;
 mod task;
 mod train;

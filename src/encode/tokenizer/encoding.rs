@@ -2,6 +2,8 @@
 //! each of them came from; and how a text that is too long gets shorter.
 //! Padding is not done here but when a batch is made.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Which text of a pair loses tokens when the pair is too long.
@@ -127,6 +129,23 @@ impl Encoding {
     pub fn sequence_ids(&self) -> impl ExactSizeIterator<Item = Option<usize>> + '_ {
         let parts = self.token_type_ids.iter().zip(&self.special_tokens_mask);
         parts.map(|(&part, &special)| if special { None } else { Some(part as usize) })
+    }
+
+    /// Some of the tokens, in the order given, as a row of its own.
+    pub(crate) fn select(&self, parts: &[Range<usize>]) -> Self {
+        let mut some = Self::with_capacity(parts.iter().map(Range::len).sum());
+        for part in parts {
+            let part = part.clone();
+            some.input_ids.extend(&self.input_ids[part.clone()]);
+            some.token_type_ids
+                .extend(&self.token_type_ids[part.clone()]);
+            some.special_tokens_mask
+                .extend(&self.special_tokens_mask[part.clone()]);
+            some.offsets.extend(&self.offsets[part.clone()]);
+            some.word_ids.extend(&self.word_ids[part]);
+        }
+        some.truncated = self.len() - some.len();
+        some
     }
 
     /// With space for `length` tokens.

@@ -4,11 +4,8 @@ use std::cmp::Reverse;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::encode::Inputs;
+use crate::encode::{Inputs, LOWEST};
 use crate::error::{Result, TorchContext};
-
-/// The lowest finite number of bfloat16, which float32 has too.
-const LOWEST: f64 = -3.389_531_389_251_535_5e38;
 
 /// The share of tokens in a batch, padding counted, below which padding is left out. With
 /// less padding it is no gain: every number of tokens is a new shape, for which oneDNN has

@@ -1,5 +1,6 @@
 //! `src/data/`.
 
+mod choices;
 mod compressed;
 mod dataset;
 mod examples;
@@ -9,6 +10,8 @@ mod labels;
 mod messages;
 mod round_trip;
 mod split;
+mod squad;
+mod tagged;
 
 use std::error::Error as _;
 use std::path::{MAIN_SEPARATOR, PathBuf};

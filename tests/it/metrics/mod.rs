@@ -1,3 +1,6 @@
 //! `src/metrics/`.
 
 mod classification;
+mod entities;
+mod numbers;
+mod squad;

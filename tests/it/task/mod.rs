@@ -1,2 +1,7 @@
 mod classifier;
+mod multiple_choice;
+mod parity;
+mod question_answerer;
+mod scores;
+mod token_classifier;
 mod transformers;

@@ -324,7 +324,7 @@ fn another_run_is_refused_with_what_differs() {
     let other_model = differences(outcome.map(|report| (report, BTreeMap::new())));
     assert_eq!(
         other_model[0],
-        "model.config.bertfit.max_length: 64, now 16"
+        "model.files.config.json.bertfit.max_length: 64, now 16"
     );
     assert!(
         other_model[1].starts_with("model.weights: "),

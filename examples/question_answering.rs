@@ -1,0 +1,96 @@
+//! Answers questions by a part of a text: fits, evaluates and predicts on files in SQuAD's
+//! form, version 1.1 or 2.0.
+//!
+//!     cargo run --release --example question_answering -- \
+//!         --model target/models/all-MiniLM-L6-v2 --out target/answerer --lr 1e-4 --epochs 2 \
+//!         --train train.json --dev dev.json --test dev.json
+//!
+//! `predictions.json` is what SQuAD's own script scores.
+
+mod recipe;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bertfit::{BertQuestionAnswerer, QaExample, Result, RunFolder, SquadFile};
+use clap::Parser;
+use serde_json::{Value, json};
+
+use recipe::{Common, Sets, configured};
+
+/// Fits a BERT to answer questions; evaluates; predicts. Files are in SQuAD's form.
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Tokens that two windows of a long text share; default 128, or a third of the
+    /// maximal length if that is less
+    #[arg(long)]
+    doc_stride: Option<usize>,
+}
+
+impl AsMut<Common> for Args {
+    fn as_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+}
+
+fn main() -> ExitCode {
+    recipe::main(run)
+}
+
+fn run(args: &Args) -> Result<String> {
+    let (common, model) = (&args.common, &args.common.model);
+    let read = |path: &PathBuf| SquadFile::open(path).read();
+    let train = common.train.as_ref().map(read).transpose()?;
+    let dev = common.dev.as_ref().map(read).transpose()?;
+    let test = common.test.as_ref().map(read).transpose()?;
+    let no_answer = |rows: &Vec<QaExample>| rows.iter().any(|row| row.answers.is_empty());
+    let mut builder = match &train {
+        Some(train) => {
+            configured!(common, BertQuestionAnswerer::builder(model)).unanswerable(no_answer(train))
+        }
+        None => configured!(common, BertQuestionAnswerer::saved(model)),
+    };
+    if let Some(doc_stride) = args.doc_stride {
+        builder = builder.doc_stride(doc_stride);
+    }
+    let mut answerer = builder.build()?;
+    // A file without any answer is there to be predicted.
+    let answered = |rows: &&Vec<QaExample>| rows.iter().any(|row| !row.answers.is_empty());
+    let sets = Sets {
+        train: train.as_ref().map(|rows| rows as _),
+        dev: dev.as_ref().map(|rows| rows as _),
+        test: test.as_ref().filter(answered).map(|rows| rows as _),
+    };
+    let tune = |answerer: &mut BertQuestionAnswerer| match &dev {
+        Some(dev) if no_answer(dev) => answerer.tune_null_threshold(dev),
+        _ => Ok(()),
+    };
+    common.run(&mut answerer, sets, tune, |answerer, folder| {
+        predict(answerer, test.as_deref().unwrap_or_default(), folder)
+    })
+}
+
+fn predict(
+    answerer: &BertQuestionAnswerer,
+    questions: &[QaExample],
+    folder: &RunFolder,
+) -> Result<Vec<Value>> {
+    let answers = answerer.predict(questions)?;
+    let ids = || questions.iter().map(|question| question.id.as_str());
+    let texts = answers.iter().map(|answer| answer.text.as_str());
+    let by_id: BTreeMap<&str, &str> = ids().zip(texts).collect();
+    folder.write_json("predictions.json", &by_id)?;
+    let object = |(id, answer): (&str, &bertfit::Answer)| {
+        let bertfit::Answer {
+            text,
+            start,
+            end,
+            score,
+        } = answer;
+        json!({"id": id, "text": text, "start": start, "end": end, "score": score})
+    };
+    Ok(ids().zip(&answers).map(object).collect())
+}

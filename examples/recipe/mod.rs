@@ -1,0 +1,246 @@
+//! What the recipes share: the flags that mean the same in all of them, and the order of
+//! the work. Everything else is the library's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bertfit::tch::Device;
+use bertfit::{
+    AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Dataset, EvalEvery, FineTuner, ItemOf,
+    Precision, ProgressBar, Result, RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
+};
+use clap::{Args, Parser};
+use serde_json::Value;
+
+/// The flags of all recipes.
+#[derive(Args)]
+pub struct Common {
+    /// Model folder, or a name on the Hugging Face Hub: an encoder to fit, or a fitted model
+    #[arg(long)]
+    pub model: PathBuf,
+    /// File to train on; may be compressed (.gz, .xz)
+    #[arg(long)]
+    pub train: Option<PathBuf>,
+    /// File to evaluate on
+    #[arg(long)]
+    pub dev: Option<PathBuf>,
+    /// File to predict; evaluated too if it has labels
+    #[arg(long)]
+    pub test: Option<PathBuf>,
+    /// Folder for the model and the results
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Use the folder even if it is not empty; results and checkpoints there are lost
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Most tokens of a row; default 128, or the model's positions if it has fewer
+    #[arg(long)]
+    pub max_length: Option<usize>,
+    /// Passes over the training file
+    #[arg(long, default_value_t = 3.0)]
+    pub epochs: f64,
+    /// Optimizer steps, instead of epochs
+    #[arg(long)]
+    pub max_steps: Option<usize>,
+    /// Rows of a batch in training
+    #[arg(long, default_value_t = 32)]
+    pub batch_size: usize,
+    /// Tokens of a batch in training, padding counted, instead of rows
+    #[arg(long)]
+    pub tokens_per_batch: Option<usize>,
+    /// Rows of a batch in evaluation
+    #[arg(long, default_value_t = 64)]
+    pub eval_batch_size: usize,
+    /// Batches of an optimizer step
+    #[arg(long, default_value_t = 1)]
+    pub accumulate: usize,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 2e-5)]
+    pub lr: f64,
+    /// AdamW's decay of weights (not of biases and norms)
+    #[arg(long, default_value_t = 0.01)]
+    pub weight_decay: f64,
+    /// Steps with a rising learning rate; below 1, their share of all steps
+    #[arg(long, default_value = "0.1")]
+    pub warmup: Warmup,
+    /// How the learning rate falls: linear, cosine or constant
+    #[arg(long, default_value = "linear")]
+    pub schedule: Schedule,
+    /// Norm that gradients are cut to
+    #[arg(long, default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+    /// Numbers of matrix products: f32 or bf16
+    #[arg(long, default_value = "f32")]
+    pub precision: Precision,
+    /// cpu, cuda, cuda:N, or auto: the first GPU if there is one
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    pub device: Device,
+    /// Threads of libtorch; default all cores
+    #[arg(long)]
+    pub threads: Option<i32>,
+    /// Seed of the head, the order of rows and dropout
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Number that picks the best epoch; default the task's own
+    #[arg(long)]
+    pub metric: Option<String>,
+    /// When to evaluate: epoch, or each so many steps
+    #[arg(long, default_value = "epoch")]
+    pub eval_every: EvalEvery,
+    /// When to write a checkpoint: epoch, each N steps, or Tm: each T minutes
+    #[arg(long, default_value = "epoch")]
+    pub checkpoint_every: CheckpointEvery,
+    /// How many of the newest checkpoints to keep, besides the best
+    #[arg(long, default_value_t = 2)]
+    pub keep: usize,
+    /// Continue the run in --out, exactly; where it holds no checkpoint yet, start it
+    #[arg(long, requires = "train")]
+    pub resume: bool,
+    /// No progress bar
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+fn parse_device(name: &str) -> std::result::Result<Device, String> {
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(Device::cuda_if_available()),
+        "cuda" => Ok(Device::Cuda(0)),
+        _ => name
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse().ok())
+            .map(Device::Cuda)
+            .ok_or("expected cpu, cuda, cuda:N or auto".to_owned()),
+    }
+}
+
+impl Common {
+    pub fn config(&self) -> TrainConfig {
+        TrainConfig {
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            batch_size: self.batch_size,
+            tokens_per_batch: self.tokens_per_batch,
+            eval_batch_size: self.eval_batch_size,
+            accumulate: self.accumulate,
+            learning_rate: self.lr,
+            schedule: self.schedule,
+            warmup: self.warmup,
+            optimizer: AdamWConfig {
+                weight_decay: self.weight_decay,
+                ..AdamWConfig::default()
+            },
+            max_grad_norm: Some(self.max_grad_norm),
+            eval_every: self.eval_every,
+            metric: self.metric.clone(),
+            seed: self.seed,
+            ..TrainConfig::default()
+        }
+    }
+
+    /// The work of every recipe, once all files have been read: trains (then `fitted` may
+    /// still change the model), saves, evaluates, and writes what `predict` says of the
+    /// test rows. Returns the results in one line.
+    pub fn run<M: FineTuner>(
+        &self,
+        model: &mut M,
+        sets: Sets<ItemOf<M>>,
+        fitted: impl FnOnce(&mut M) -> Result<()>,
+        predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
+    ) -> Result<String> {
+        let folder = match self.resume {
+            true => RunFolder::resume(&self.out)?,
+            false => RunFolder::create(&self.out, self.overwrite)?,
+        };
+        if let Some(results) = folder.results()? {
+            eprintln!("the run in {} is finished", folder.path().display());
+            return Ok(results);
+        }
+        let mut results = BTreeMap::new();
+        if let Some(train) = sets.train {
+            let checkpoints = Checkpoints::new(folder.path())
+                .every(self.checkpoint_every)
+                .keep(self.keep)
+                .resume(self.resume);
+            let mut trainer = Trainer::new(self.config())?.checkpoints(checkpoints);
+            if !self.quiet {
+                trainer = trainer.callback(ProgressBar::new());
+            }
+            let report = trainer.run(model, train, sets.dev)?;
+            fitted(model)?;
+            model.save(folder.path())?;
+            folder.write_trainer_state(&report)?;
+            results.extend(report.to_results());
+        }
+        for (rows, prefix) in [(sets.dev, "eval"), (sets.test, "test")] {
+            if let Some(rows) = rows {
+                results.extend(model.evaluate(rows)?.to_results(prefix));
+            }
+        }
+        if self.test.is_some() {
+            let predictions = predict(model, &folder)?;
+            folder.write_predictions(predictions)?;
+        }
+        folder.write_results(&results)
+    }
+}
+
+/// What a recipe has read; without labels, test rows are only predicted.
+pub struct Sets<'a, I> {
+    pub train: Option<&'a dyn Dataset<Item = I>>,
+    pub dev: Option<&'a dyn Dataset<Item = I>>,
+    pub test: Option<&'a dyn Dataset<Item = I>>,
+}
+
+/// Whether a folder holds a model that is fitted to a task already, and knows its labels.
+#[allow(dead_code)] // Some tasks have no labels.
+pub fn is_fitted(model: &Path, architecture: &str) -> Result<bool> {
+    let config = BertConfig::from_dir(model)?;
+    let mut names = config.architectures.iter();
+    Ok(names.any(|name| name.ends_with(architecture)))
+}
+
+/// The settings that the builders of all tasks have.
+macro_rules! configured {
+    ($common:expr, $builder:expr) => {{
+        let builder = $builder
+            .device($common.device)
+            .precision($common.precision)
+            .seed($common.seed);
+        match $common.max_length {
+            Some(max_length) => builder.max_length(max_length),
+            None => builder,
+        }
+    }};
+}
+pub(crate) use configured;
+
+/// Parses the command line, runs the recipe, and prints its results or what went wrong.
+pub fn main<A: Parser + AsMut<Common>>(run: impl FnOnce(&A) -> Result<String>) -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let mut args = A::parse();
+    bertfit::reuse_memory();
+    let common = args.as_mut();
+    if common.train.is_none() && common.dev.is_none() && common.test.is_none() {
+        eprintln!("error: nothing to do: give --train, --dev or --test");
+        return ExitCode::from(2);
+    }
+    if let Some(threads) = common.threads {
+        bertfit::tch::set_num_threads(threads);
+    }
+    let prepared = common.config().validate().and_then(|()| {
+        common.model = model_dir(&common.model)?;
+        Ok(())
+    });
+    match prepared.and_then(|()| run(&args)) {
+        Ok(results) => {
+            println!("{results}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {}", error.chain());
+            ExitCode::FAILURE
+        }
+    }
+}

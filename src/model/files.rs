@@ -1,0 +1,67 @@
+//! The content of a model folder, on its way to the disk.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use super::backbone::ENCODER_PREFIX;
+use super::weights;
+use crate::checkpoint::NewFolder;
+use crate::encode::Tokenizer;
+use crate::error::{PathContext, Result, TorchContext};
+use crate::json;
+
+pub(super) const CONFIG_FILE: &str = "config.json";
+
+/// The content of a model folder.
+#[derive(Debug)]
+pub struct ModelFiles {
+    /// JSON files by their paths in the folder, `config.json` among them.
+    pub json: BTreeMap<String, Value>,
+    /// The tensors of `model.safetensors` by name; they share memory with the model's.
+    pub weights: BTreeMap<String, Tensor>,
+    /// Writes `vocab.txt` and what belongs to it.
+    pub tokenizer: Tokenizer,
+}
+
+impl ModelFiles {
+    /// Writes the folder; it appears whole or not at all. In an existing one, other files
+    /// stay.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let folder = NewFolder::create(dir)?;
+        self.write(folder.path())?;
+        folder.commit()
+    }
+
+    /// Writes the files into an existing folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        for (name, content) in &self.json {
+            let path = folder.join(name);
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent).writing(parent)?;
+            json::write(&path, content)?;
+        }
+        weights::save(&folder.join(weights::WEIGHTS_FILE), &self.weights)?;
+        self.tokenizer.save(folder)
+    }
+
+    /// Adds a pooler of zeros where there is none.
+    pub(crate) fn add_pooler(&mut self) -> Result<()> {
+        let size = self.json[CONFIG_FILE]["hidden_size"].as_i64();
+        let size = size.expect("a configuration has it");
+        for (part, shape) in [("weight", &[size, size][..]), ("bias", &[size])] {
+            let name = format!("{ENCODER_PREFIX}.pooler.dense.{part}");
+            if let Entry::Vacant(place) = self.weights.entry(name) {
+                let zeros = Tensor::f_zeros(shape, (Kind::Float, Device::Cpu));
+                place.insert(zeros.doing("making a pooler")?);
+            }
+        }
+        Ok(())
+    }
+}

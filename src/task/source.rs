@@ -1,0 +1,199 @@
+//! What the builders of all tasks share: where weights, labels and settings come from,
+//! and where the model computes.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::Device;
+
+use crate::data::Labels;
+use crate::error::{Error, Result};
+use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Precision};
+
+/// Key of `config.json` under which the settings that only bertfit knows stand.
+const SETTINGS_KEY: &str = "bertfit";
+
+/// A model folder, and what is asked of the model that is made of it.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) dir: PathBuf,
+    pub(super) head: HeadWeights,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) dropout: Option<f64>,
+    pub(super) device: Device,
+    pub(super) precision: Precision,
+    pub(super) max_length: Option<usize>,
+    pub(super) seed: u64,
+}
+
+impl Source {
+    pub(super) fn new(dir: PathBuf, head: HeadWeights) -> Self {
+        Self {
+            dir,
+            head,
+            labels: None,
+            dropout: None,
+            device: Device::Cpu,
+            precision: Precision::default(),
+            max_length: None,
+            seed: 42,
+        }
+    }
+
+    pub(super) fn config(&self) -> Result<BertConfig> {
+        BertConfig::from_dir(&self.dir)
+    }
+
+    /// The encoder with the head of `architecture`; the head of another task is no use.
+    pub(super) fn backbone(&self, config: &BertConfig, architecture: &str) -> BackboneBuilder {
+        let other = !config.architectures.is_empty() && !is_a(config, architecture);
+        let head = match self.head {
+            HeadWeights::Found if other => HeadWeights::Fresh,
+            head => head,
+        };
+        Backbone::builder(&self.dir)
+            .device(self.device)
+            .precision(self.precision)
+            .seed(self.seed)
+            .head(head)
+    }
+
+    /// The classes: those asked for, which must be those of the head in the folder if it
+    /// is to be used, or else those of that head.
+    pub(super) fn labels(&self, config: &BertConfig, architecture: &str) -> Result<Labels> {
+        let names = config.class_names(&self.dir.join("config.json"))?;
+        let saved = match is_a(config, architecture) {
+            // transformers leaves its default names out.
+            true => names.or_else(|| Some(["LABEL_0", "LABEL_1"].map(str::to_owned).to_vec())),
+            // A published encoder may carry them all the same; there they say nothing.
+            false => names.filter(|_| self.head == HeadWeights::Required),
+        };
+        match (self.labels.clone(), saved) {
+            (Some(asked), Some(saved)) if asked != saved && self.head != HeadWeights::Fresh => {
+                Err(Error::OtherHead {
+                    path: self.dir.clone(),
+                    found: saved,
+                    asked,
+                })
+            }
+            (Some(labels), _) | (None, Some(labels)) => Labels::new(labels),
+            (None, None) if self.head == HeadWeights::Required => Err(Error::ModelConfig {
+                path: self.dir.join("config.json"),
+                field: "id2label",
+                rule: "there, with the names of the classes".to_owned(),
+                got: "nothing".to_owned(),
+            }),
+            (None, None) => {
+                let rule = "given, since the model folder names none";
+                Err(Error::config("labels", rule, "none"))
+            }
+        }
+    }
+
+    /// The dropout before the head.
+    pub(super) fn dropout(&self, config: &BertConfig) -> Result<f64> {
+        let dropout = self.dropout.unwrap_or(config.head_dropout());
+        match (0.0..1.0).contains(&dropout) {
+            true => Ok(dropout),
+            false => Err(Error::config("dropout", "at least 0 and below 1", dropout)),
+        }
+    }
+
+    /// What [`describe`] wrote into the folder's configuration, if the folder's model is
+    /// one of the same task.
+    pub(super) fn settings<S: DeserializeOwned>(
+        &self,
+        config: &BertConfig,
+        architecture: &str,
+    ) -> Result<Option<S>> {
+        let saved = config.other.get(SETTINGS_KEY);
+        let saved = saved.filter(|_| is_a(config, architecture));
+        let settings = saved.map(|saved| S::deserialize(saved)).transpose();
+        settings.map_err(|source| Error::Json {
+            path: self.dir.join("config.json"),
+            source,
+        })
+    }
+
+    /// The most tokens of a row where neither the caller nor saved settings say it. A
+    /// model that another tool has saved takes as much as it can; a plain encoder gets
+    /// the usual 128 tokens.
+    pub(super) fn usual_length(&self, config: &BertConfig, architecture: &str) -> usize {
+        let longest = config.max_position_embeddings as usize;
+        match is_a(config, architecture) {
+            true => longest,
+            false => longest.min(128),
+        }
+    }
+}
+
+pub(super) fn is_a(config: &BertConfig, architecture: &str) -> bool {
+    config.architectures.iter().any(|name| name == architecture)
+}
+
+/// Writes a task's own settings and the name of its model into a configuration.
+pub(super) fn describe(config: &mut BertConfig, architecture: &str, settings: &impl Serialize) {
+    config.architectures = vec![architecture.to_owned()];
+    config.problem_type = None;
+    let settings = serde_json::to_value(settings).expect("plain numbers and names");
+    config.other.insert(SETTINGS_KEY.to_owned(), settings);
+}
+
+/// The settings that each task's builder has; given the field with its [`Source`].
+macro_rules! shared_settings {
+    ($($source:ident).+) => {
+        /// Dropout before the head, from 0 to below 1; default the model's
+        /// `classifier_dropout`.
+        pub fn dropout(mut self, dropout: f64) -> Self {
+            self.$($source).+.dropout = Some(dropout);
+            self
+        }
+
+        /// Where to compute; default the CPU.
+        pub fn device(mut self, device: tch::Device) -> Self {
+            self.$($source).+.device = device;
+            self
+        }
+
+        /// The numbers that matrix products are computed in; default float32.
+        pub fn precision(mut self, precision: crate::model::Precision) -> Self {
+            self.$($source).+.precision = precision;
+            self
+        }
+
+        /// The most tokens of a row, special tokens included. Default that of the
+        /// saved model in the folder; where there is none, 128, or the model's positions
+        /// if it has fewer.
+        pub fn max_length(mut self, max_length: usize) -> Self {
+            self.$($source).+.max_length = Some(max_length);
+            self
+        }
+
+        /// Seed of the head's random weights; default 42.
+        pub fn seed(mut self, seed: u64) -> Self {
+            self.$($source).+.seed = seed;
+            self
+        }
+
+        /// Starts with a random head even where the folder holds a trained one.
+        pub fn fresh_head(mut self) -> Self {
+            self.$($source).+.head = crate::model::HeadWeights::Fresh;
+            self
+        }
+    };
+}
+
+/// The classes of a task's builder; given the field with its [`Source`].
+macro_rules! label_setting {
+    ($($source:ident).+) => {
+        /// The classes, in the order of their ids. Where absent, those of the model
+        /// folder, if it holds a model of this task.
+        pub fn labels<I: IntoIterator<Item: Into<String>>>(mut self, labels: I) -> Self {
+            self.$($source).+.labels = Some(labels.into_iter().map(Into::into).collect());
+            self
+        }
+    };
+}
+
+pub(super) use {label_setting, shared_settings};

@@ -1,0 +1,86 @@
+//! Files of questions with endings: what is read, and what is refused where.
+
+use bertfit::{ChoiceExample, ChoiceFile};
+use proptest::prelude::*;
+
+use super::OneFile;
+
+#[test]
+fn json_lines_are_read() {
+    let content = r#"{"question": "a", "endings": ["b", "c"], "label": 1}
+{"sent1": "d", "choices": ["e", "", "g"], "label": "0"}
+
+{"context": "h", "endings": ["i", "j"]}
+"#;
+    let file = OneFile::new("a.jsonl", content);
+    let read = ChoiceFile::open(&file.path).read().expect("questions");
+    let example = |question: &str, endings: &[&str], label| ChoiceExample {
+        question: question.to_owned(),
+        endings: endings.iter().map(|ending| (*ending).to_owned()).collect(),
+        label,
+    };
+    let expected = [
+        example("a", &["b", "c"], Some(1)),
+        example("d", &["e", "", "g"], Some(0)),
+        example("h", &["i", "j"], None),
+    ];
+    assert_eq!(read, expected);
+    let file = OneFile::new("a.jsonl", r#"{"q": "a", "e": ["b", "c"], "l": 1}"#);
+    let read = ChoiceFile::open(&file.path)
+        .question("q")
+        .endings("e")
+        .label("l")
+        .read();
+    assert_eq!(
+        read.expect("questions"),
+        [example("a", &["b", "c"], Some(1))]
+    );
+}
+
+#[test]
+fn each_line_that_cannot_be_used_is_named() {
+    for (content, expected) in [
+        ("", "a.jsonl: there are no questions"),
+        (
+            r#"{"endings": ["b", "c"]}"#,
+            "a.jsonl:1: field `question`: absent",
+        ),
+        (r#"{"question": "a"}"#, "a.jsonl:1: field `endings`: absent"),
+        (
+            r#"{"question": 1, "endings": ["b", "c"]}"#,
+            "a.jsonl:1: field `question`: expected a string, found a number",
+        ),
+        (
+            "\n{\"question\": \"a\", \"endings\": [\"b\", 1]}",
+            "a.jsonl:2: field `endings`: expected a list of strings, found an array",
+        ),
+        (
+            r#"{"question": "a", "endings": ["b"]}"#,
+            "a.jsonl:1: field `endings`: expected at least 2 endings, found 1",
+        ),
+        (
+            r#"{"question": "a", "endings": ["b", "c"], "label": 2}"#,
+            "a.jsonl:1: field `endings`: label 2 of 2 endings, the first is 0",
+        ),
+        (
+            r#"{"question": "a", "endings": ["b", "c"], "label": "x"}"#,
+            "a.jsonl:1: field `label`: expected an index, found \"x\"",
+        ),
+    ] {
+        let file = OneFile::new("a.jsonl", content);
+        let error = ChoiceFile::open(&file.path)
+            .read()
+            .expect_err("an unusable file");
+        assert_eq!(file.message(&error), expected, "{content}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_bytes_give_questions_or_an_error(content: Vec<u8>) {
+        let file = OneFile::new("a.jsonl", content);
+        let _ = ChoiceFile::open(&file.path).read();
+    }
+}

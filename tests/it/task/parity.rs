@@ -1,0 +1,109 @@
+//! What the tests of all tasks share: one batch against transformers' numbers, and
+//! transformers as a reader of what we save.
+
+use std::path::Path;
+use std::process::Command;
+
+use bertfit::tch::{Kind, Tensor, no_grad};
+use bertfit::{Collator, FineTuner, ItemOf};
+use serde_json::{Value, json};
+
+use crate::fixture::{assert_close, data, tensors};
+
+/// The logits of a task with one kind of them, by their name in transformers' output.
+pub fn logits(logits: &Tensor) -> Vec<(&'static str, Tensor)> {
+    vec![("logits", logits.shallow_clone())]
+}
+
+/// Inputs, logits, loss and gradients of one batch are those that
+/// `tests/data/task/make_reference.py` has written; `logits` gives those of the batch by
+/// their names in transformers' output.
+#[track_caller]
+pub fn batch_equals<M: FineTuner>(
+    model: &M,
+    items: &[ItemOf<M>],
+    task: &str,
+    named: impl Fn(&Tensor) -> Vec<(&'static str, Tensor)>,
+) {
+    let expected = tensors(data(&format!("task/{task}.safetensors")));
+    let collator = model.collator().expect("a collator");
+    let batch = collator.collate(items).expect("a batch");
+    assert_eq!(batch.inputs.input_ids(), &expected["input_ids"]);
+    assert_eq!(batch.inputs.token_type_ids(), &expected["token_type_ids"]);
+    assert_eq!(batch.inputs.attention_mask(), &expected["attention_mask"]);
+    // The model's configuration has no dropout.
+    let logits = model.logits(&batch.inputs, true).expect("logits");
+    for (name, ours) in named(&logits) {
+        assert_close(name, &ours, &expected[name], 1e-5);
+    }
+    let loss = model.loss(&logits, &batch.target).expect("a loss");
+    let loss = loss.sum / loss.count;
+    assert_close("loss", &loss.reshape([1]), &expected["loss"], 1e-5);
+    loss.backward();
+    let mut compared = 0;
+    for (name, weight) in model.backbone().named_variables() {
+        let gradient = &expected[&format!("gradient.{name}")];
+        assert_close(&name, &weight.grad(), gradient, 1e-4);
+        compared += 1;
+    }
+    let gradients = expected.keys().filter(|name| name.starts_with("gradient."));
+    assert_eq!(compared, gradients.count());
+}
+
+/// transformers loads what `save` writes, without a warning, and gives the same logits for
+/// each item alone. It runs where `BERTFIT_PYTHON` names a Python that has it.
+#[track_caller]
+pub fn transformers_loads<M: FineTuner>(
+    model: &M,
+    items: &[ItemOf<M>],
+    class: &str,
+    named: impl Fn(&Tensor) -> Vec<(&'static str, Tensor)>,
+) where
+    ItemOf<M>: Clone,
+{
+    let Ok(python) = std::env::var("BERTFIT_PYTHON") else {
+        eprintln!("not run: BERTFIT_PYTHON is not set");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let saved = dir.path().join("model");
+    model.save(&saved).expect("a saved model");
+    let collator = model.collator().expect("a collator");
+    let rows: Vec<Value> = items
+        .iter()
+        .map(|item| {
+            let batch = collator.collate(std::slice::from_ref(item));
+            let inputs = batch.expect("a batch").inputs;
+            let logits = no_grad(|| model.logits(&inputs, false)).expect("logits");
+            let ids = |ids: &Tensor| Vec::<i64>::try_from(ids.reshape([-1])).expect("ids");
+            let named = named(&logits).into_iter();
+            let flat: Vec<Tensor> = named.map(|(_, logits)| logits.reshape([-1])).collect();
+            let logits = Tensor::cat(&flat, 0).to_kind(Kind::Float);
+            json!({
+                "shape": inputs.size(),
+                "input_ids": ids(inputs.input_ids()),
+                "token_type_ids": ids(inputs.token_type_ids()),
+                "attention_mask": ids(inputs.attention_mask()),
+                "logits": Vec::<f32>::try_from(logits).expect("numbers"),
+            })
+        })
+        .collect();
+    let path = dir.path().join("rows.json");
+    std::fs::write(&path, Value::from(rows).to_string()).expect("a file");
+    run(&python, "task/check_logits.py", &saved, class, &path);
+}
+
+#[track_caller]
+fn run(python: &str, script: &str, saved: &Path, class: &str, rows: &Path) {
+    let output = Command::new(python)
+        .arg(data(script))
+        .arg(saved)
+        .arg(class)
+        .arg(rows)
+        .env("HF_HUB_OFFLINE", "1")
+        .env_remove("LD_LIBRARY_PATH")
+        .output()
+        .expect("Python");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}
