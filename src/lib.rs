@@ -24,9 +24,9 @@ pub use data::{
 };
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, Encoding, Inputs,
-    Limits, MultiLabelCollator, NumberCollator, Padding, QaCollator, QaRows, QaTarget, Sampler,
-    SentenceTags, TagCollator, TagTarget, Target, TextEncoder, Tokenizer, TokenizerConfig,
-    Truncation, TruncationSide, pad,
+    Limits, MaskCollator, Masking, MultiLabelCollator, NumberCollator, Padding, QaCollator, QaRows,
+    QaTarget, Sampler, SentenceTags, TagCollator, TagTarget, Target, TextEncoder, TokenBlock,
+    TokenBlocks, Tokenizer, TokenizerConfig, Truncation, TruncationSide, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
@@ -42,11 +42,11 @@ pub use model::{
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;
 pub use task::{
-    Answer, BertClassifier, BertClassifierBuilder, BertMultiLabelClassifier,
-    BertMultiLabelClassifierBuilder, BertMultipleChoice, BertMultipleChoiceBuilder,
-    BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder,
-    BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss, Entity,
-    MultiLabelPredictions, Predictions, WordTag,
+    Answer, BertClassifier, BertClassifierBuilder, BertMaskedLm, BertMaskedLmBuilder,
+    BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, BertMultipleChoice,
+    BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
+    BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
+    Entity, Fill, MultiLabelPredictions, Predictions, WordTag,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

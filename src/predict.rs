@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use crate::data::Text;
-use crate::encode::{Encoding, Sampler, TextEncoder};
+use crate::encode::{Encoding, Inputs, Sampler, TextEncoder};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, forward};
 
@@ -46,26 +46,41 @@ pub(crate) fn for_each<M: FineTuner>(
     tokens_per_batch: usize,
     mut take: impl FnMut(usize, Tensor) -> Result<()>,
 ) -> Result<()> {
+    let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
+    let inputs = |rows: &[usize]| {
+        let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
+        encoder.inputs(&batch)
+    };
+    for_each_batch(model, &lengths, tokens_per_batch, inputs, |rows, logits| {
+        rows.iter()
+            .zip(0..)
+            .try_for_each(|(&row, place)| take(row, logits.f_get(place).doing("reading logits")?))
+    })
+}
+
+/// Calls `take` with the numbers of some rows and their logits on the CPU, until all rows
+/// have had their turn; `inputs` makes the batch of rows.
+pub(crate) fn for_each_batch<M: FineTuner>(
+    model: &M,
+    lengths: &[usize],
+    tokens_per_batch: usize,
+    inputs: impl Fn(&[usize]) -> Result<Inputs>,
+    mut take: impl FnMut(&[usize], Tensor) -> Result<()>,
+) -> Result<()> {
     if tokens_per_batch == 0 {
         return Err(Error::config("tokens_per_batch", "at least 1", "0"));
     }
-    let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
     let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
     let backbone = model.backbone();
     let _region = backbone.precision().region(backbone.device())?;
-    for rows in sampler.batches(&lengths, 0) {
-        let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
-        let inputs = encoder
-            .inputs(&batch)
-            .map_err(|error| error.of_rows(&rows))?;
+    for rows in sampler.batches(lengths, 0) {
+        let inputs = inputs(&rows).map_err(|error| error.of_rows(&rows))?;
         let logits = tch::no_grad(|| {
             forward(model, &inputs.to_device(backbone.device())?, false)?
                 .f_to_device(tch::Device::Cpu)
                 .doing("moving logits to the CPU")
         })?; // [B, …]
-        for (place, &row) in rows.iter().enumerate() {
-            take(row, logits.f_get(place as i64).doing("reading logits")?)?;
-        }
+        take(&rows, logits)?;
     }
     Ok(())
 }

@@ -142,12 +142,25 @@ impl Common {
     /// The work of every recipe, once all files have been read: trains (then `fitted` may
     /// still change the model), saves, evaluates, and writes what `predict` says of the
     /// test rows. Returns the results in one line.
+    #[allow(dead_code)] // Some tasks have results of their own.
     pub fn run<M: FineTuner>(
         &self,
         model: &mut M,
         sets: Sets<ItemOf<M>>,
         fitted: impl FnOnce(&mut M) -> Result<()>,
         predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
+    ) -> Result<String> {
+        self.run_and_add(model, sets, fitted, predict, |_| ())
+    }
+
+    /// The same; `add` adds results that follow from others.
+    pub fn run_and_add<M: FineTuner>(
+        &self,
+        model: &mut M,
+        sets: Sets<ItemOf<M>>,
+        fitted: impl FnOnce(&mut M) -> Result<()>,
+        predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
+        add: impl FnOnce(&mut BTreeMap<String, f64>),
     ) -> Result<String> {
         let folder = match self.resume {
             true => RunFolder::resume(&self.out)?,
@@ -182,6 +195,7 @@ impl Common {
             let predictions = predict(model, &folder)?;
             folder.write_predictions(predictions)?;
         }
+        add(&mut results);
         folder.write_results(&results)
     }
 }

@@ -16,6 +16,8 @@ pub enum Format {
     Csv,
     /// One JSON object a line (`.jsonl`, `.ndjson`, `.json`).
     JsonLines,
+    /// One text a line (`.txt`), in a column called `text`.
+    Text,
 }
 
 impl Format {
@@ -37,9 +39,10 @@ impl Format {
             "tsv" => Ok(Self::Tsv),
             "csv" => Ok(Self::Csv),
             "jsonl" | "ndjson" | "json" => Ok(Self::JsonLines),
+            "txt" => Ok(Self::Text),
             _ => {
                 let rule = "named for a file that ends in none of .tsv, .csv, .jsonl, .ndjson, \
-                            .json (and then .gz or .xz)";
+                            .json, .txt (and then .gz or .xz)";
                 let got = path.display().to_string();
                 Err(Error::config("format", rule, got))
             }

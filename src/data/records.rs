@@ -1,4 +1,4 @@
-//! Lines to records: the fields of a TSV or CSV row, or one JSON object. Any
+//! Lines to records: the fields of a TSV or CSV row, one JSON object, or a text. Any
 //! buffered bytes will do as input, a whole file or a part that begins with a record.
 //! Which field means what is not known here (see `columns`).
 
@@ -16,7 +16,7 @@ use crate::error::{Error, Result, RowProblem};
 pub(super) enum Record {
     /// The fields of a TSV or CSV row.
     Fields(Vec<String>),
-    /// An object of JSON lines.
+    /// An object of JSON lines, or a line of text as `{"text": …}`.
     Object(Map<String, Value>),
 }
 
@@ -44,7 +44,7 @@ impl<R: BufRead> Records<R> {
     pub(super) fn new(reader: R, format: Format, first_line: u64, path: &Path) -> Self {
         let record = match format {
             Format::Tsv | Format::Csv => Record::Fields(Vec::new()),
-            Format::JsonLines => Record::Object(Map::new()),
+            Format::JsonLines | Format::Text => Record::Object(Map::new()),
         };
         Self {
             format,
@@ -70,6 +70,10 @@ impl<R: BufRead> Records<R> {
             Format::JsonLines => {
                 let object = parse_object(self.lines.content());
                 Record::Object(object.map_err(|problem| self.error(line, problem))?)
+            }
+            Format::Text => {
+                let text = Value::from(self.lines.content());
+                Record::Object(Map::from_iter([("text".to_owned(), text)]))
             }
         };
         Ok(Some((line, &self.record)))
@@ -138,7 +142,7 @@ impl<R: BufRead> Records<R> {
             let content = self.lines.content();
             match self.format {
                 Format::Tsv | Format::Csv if content.is_empty() => blanks += 1,
-                Format::JsonLines if content.trim_ascii().is_empty() => {}
+                Format::JsonLines | Format::Text if content.trim_ascii().is_empty() => {}
                 _ => return Ok(Some(blanks)),
             }
         }

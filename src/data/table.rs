@@ -17,11 +17,12 @@ use crate::error::{Error, Result, RowProblem};
 
 /// A file with one example a row, and which of its columns are wanted.
 ///
-/// The name says how the file is written: `.tsv`, `.csv`, `.jsonl`, `.ndjson` or
-/// `.json` ([`Format`]), each also with `.gz` or `.xz` after it. All are UTF-8,
+/// The name says how the file is written: `.tsv`, `.csv`, `.jsonl`, `.ndjson`, `.json` or
+/// `.txt` ([`Format`]), each also with `.gz` or `.xz` after it. All are UTF-8,
 /// with or without a byte-order mark, and have a header (JSON lines have keys
-/// instead). A text may be empty, a label may not. Blank lines are ignored at the
-/// end of a file and anywhere in JSON lines; elsewhere they are rows.
+/// instead; lines of text are the column `text`). A text may be empty, a label may not.
+/// Blank lines are ignored at the end of a file and anywhere in JSON lines and `.txt`;
+/// elsewhere they are rows.
 ///
 /// ```
 /// # use bertfit::Table;
@@ -251,7 +252,8 @@ impl Table {
     /// How the file is written, and whether its first record is a header.
     pub(super) fn written(&self) -> Result<(Format, bool)> {
         let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
-        Ok((format, self.header && format != Format::JsonLines))
+        let columns = matches!(format, Format::Tsv | Format::Csv);
+        Ok((format, self.header && columns))
     }
 
     /// The columns of a row for training.

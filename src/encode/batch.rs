@@ -19,6 +19,7 @@ pub struct Inputs {
     token_type_ids: Tensor,
     /// The tokens of each row, where it is known that padding is on their right.
     lengths: Option<Vec<usize>>,
+    places: Option<Tensor>,
     known: Option<KnownState>,
 }
 
@@ -39,6 +40,7 @@ impl Inputs {
             attention_mask,
             token_type_ids,
             lengths: None,
+            places: None,
             known: None,
         }
     }
@@ -56,6 +58,18 @@ impl Inputs {
     /// Segment ids: 0 in the first text, 1 in the second.
     pub fn token_type_ids(&self) -> &Tensor {
         &self.token_type_ids
+    }
+
+    /// The tokens whose logits are wanted, as places in the batch read row by row, `[M]`
+    /// of `B·L`; none where those of all are.
+    pub fn places(&self) -> Option<&Tensor> {
+        self.places.as_ref()
+    }
+
+    /// Asks for the logits of some tokens only; see [`places`](Self::places).
+    pub fn at(mut self, places: Tensor) -> Self {
+        self.places = Some(places);
+        self
     }
 
     pub(crate) fn known(&self) -> Option<&KnownState> {
@@ -88,6 +102,7 @@ impl Inputs {
             attention_mask: moved(&self.attention_mask)?,
             token_type_ids: moved(&self.token_type_ids)?,
             lengths: self.lengths.clone(),
+            places: self.places.as_ref().map(moved).transpose()?,
             known: None,
         })
     }
@@ -225,6 +240,7 @@ pub fn pad(
         attention_mask: tensor(&attention_mask)?,
         token_type_ids: tensor(&token_type_ids)?,
         lengths: Some(encodings.iter().map(Encoding::len).collect()),
+        places: None,
         known: None,
     })
 }

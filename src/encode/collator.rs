@@ -27,6 +27,16 @@ pub trait Collator: Sync {
     /// the data.
     fn collate(&self, rows: &[Self::Item]) -> Result<Batch<Self::Target>>;
 
+    /// The same for a collator that draws random numbers, with a seed for each row. In
+    /// training a row has another seed in each epoch, whatever batch it is in; in
+    /// evaluation it has always the same. By default nothing is drawn.
+    ///
+    /// # Errors
+    /// As [`collate`](Self::collate).
+    fn collate_seeded(&self, rows: &[Self::Item], _seeds: &[u64]) -> Result<Batch<Self::Target>> {
+        self.collate(rows)
+    }
+
     /// The length of each row in tokens, special tokens included, as it will be in a
     /// batch. By default each row is collated alone; do better where it matters.
     ///

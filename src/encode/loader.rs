@@ -8,7 +8,7 @@ use tch::Device;
 
 use super::batch::{Batch, Target};
 use super::collator::Collator;
-use super::sampler::{MOST_ROWS, Sampler, compact};
+use super::sampler::{MOST_ROWS, Sampler, compact, mix};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 
@@ -19,7 +19,8 @@ const AHEAD: usize = 2;
 const CHUNK: usize = 1024;
 
 /// Calls `consume` with the row indexes and the batch, for each of `batches` in
-/// order, until it returns an error or `false`.
+/// order, until it returns an error or `false`. What the collator draws depends on `seed`
+/// and the row.
 ///
 /// # Errors
 /// The first error of the data set, the collator or `consume`; a row of an
@@ -28,6 +29,7 @@ pub(crate) fn load<C: Collator>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
     batches: impl Iterator<Item = Vec<usize>> + Send,
+    seed: u64,
     device: Device,
     mut consume: impl FnMut(&[usize], Batch<C::Target>) -> Result<bool>,
 ) -> Result<()> {
@@ -36,7 +38,7 @@ pub(crate) fn load<C: Collator>(
         let producer = scope.spawn(move || {
             for rows in batches {
                 // An error of sending means that the consumer has stopped.
-                let made = make(dataset, collator, &rows);
+                let made = make(dataset, collator, &rows, seed);
                 let failed = made.is_err();
                 if sender.send(made.map(|made| (rows, made))).is_err() || failed {
                     return;
@@ -102,9 +104,11 @@ fn make<C: Collator>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
     rows: &[usize],
+    seed: u64,
 ) -> Result<Batch<C::Target>> {
+    let seeds: Vec<u64> = rows.iter().map(|&row| mix(seed, row as u64)).collect();
     collator
-        .collate(&items(dataset, rows)?)
+        .collate_seeded(&items(dataset, rows)?, &seeds)
         .map_err(|error| error.of_rows(rows))
 }
 

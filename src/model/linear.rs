@@ -118,6 +118,10 @@ impl Embedding {
         Ok(Self { weight, padding_id })
     }
 
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// With `sparse`, the gradient holds only the rows that were looked up.
     pub(crate) fn forward(&self, ids: &Tensor, sparse: bool) -> Result<Tensor> {
         Tensor::f_embedding(&self.weight, ids, self.padding_id, false, sparse)

@@ -5,6 +5,7 @@ mod config;
 mod encoder;
 mod files;
 mod linear;
+mod lm_head;
 mod precision;
 pub(crate) mod weights;
 
@@ -14,5 +15,6 @@ pub use config::{Activation, BertConfig};
 pub use encoder::BertEncoder;
 pub use files::ModelFiles;
 pub use linear::Linear;
+pub(crate) use lm_head::LmHead;
 pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;

@@ -16,7 +16,7 @@ use crate::task::predictions::Predictions;
 use crate::task::sequence::{
     ARCHITECTURE, SequenceModel, SequenceSource, answers, truncation_setting,
 };
-use crate::task::source::{Source, label_setting, shared_settings};
+use crate::task::source::{Source, dropout_setting, label_setting, shared_settings};
 
 const PROBLEM_TYPE: &str = "single_label_classification";
 
@@ -37,6 +37,7 @@ pub struct BertClassifierBuilder {
 
 impl BertClassifierBuilder {
     shared_settings!(sequence.source);
+    dropout_setting!(sequence.source);
     label_setting!(sequence.source);
     truncation_setting!();
 

@@ -5,6 +5,7 @@ mod answers;
 mod class_loss;
 mod classifier;
 mod entities;
+mod masked_lm;
 mod multi_label_classifier;
 mod multiple_choice;
 mod predictions;
@@ -12,12 +13,14 @@ mod question_answerer;
 mod regressor;
 mod sequence;
 mod source;
+mod token_accuracy;
 mod token_classifier;
 
 pub use answers::Answer;
 pub use class_loss::ClassLoss;
 pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use entities::{Entity, WordTag};
+pub use masked_lm::{BertMaskedLm, BertMaskedLmBuilder, Fill};
 pub use multi_label_classifier::{
     BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, MultiLabelPredictions,
 };

@@ -15,7 +15,7 @@ use crate::model::{Backbone, BertConfig, HeadWeights};
 use crate::task::sequence::{
     ARCHITECTURE, SequenceModel, SequenceSource, answers, truncation_setting,
 };
-use crate::task::source::{Source, label_setting, shared_settings};
+use crate::task::source::{Source, dropout_setting, label_setting, shared_settings};
 
 const PROBLEM_TYPE: &str = "multi_label_classification";
 
@@ -34,6 +34,7 @@ pub struct BertMultiLabelClassifierBuilder {
 
 impl BertMultiLabelClassifierBuilder {
     shared_settings!(sequence.source);
+    dropout_setting!(sequence.source);
     label_setting!(sequence.source);
     truncation_setting!();
 

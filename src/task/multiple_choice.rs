@@ -14,7 +14,7 @@ use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::Metric;
 use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
 use crate::predict;
-use crate::task::source::{Source, describe, shared_settings};
+use crate::task::source::{Source, describe, dropout_setting, shared_settings};
 
 const ARCHITECTURE: &str = "BertForMultipleChoice";
 
@@ -43,6 +43,7 @@ pub struct BertMultipleChoiceBuilder {
 
 impl BertMultipleChoiceBuilder {
     shared_settings!(source);
+    dropout_setting!(source);
 
     /// What of a question and an ending is cut; default as the saved model in the folder
     /// does; where there is none, the longer one.

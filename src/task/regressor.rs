@@ -15,7 +15,7 @@ use crate::model::{Backbone, BertConfig, HeadWeights};
 use crate::task::sequence::{
     ARCHITECTURE, SequenceModel, SequenceSource, answers, truncation_setting,
 };
-use crate::task::source::{Source, is_a, shared_settings};
+use crate::task::source::{Source, dropout_setting, is_a, shared_settings};
 
 const PROBLEM_TYPE: &str = "regression";
 
@@ -35,6 +35,7 @@ pub struct BertRegressorBuilder {
 
 impl BertRegressorBuilder {
     shared_settings!(sequence.source);
+    dropout_setting!(sequence.source);
     truncation_setting!();
 
     /// How many numbers there are for each text; default as the saved model in the folder,

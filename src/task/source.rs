@@ -143,13 +143,6 @@ pub(super) fn describe(config: &mut BertConfig, architecture: &str, settings: &i
 /// The settings that each task's builder has; given the field with its [`Source`].
 macro_rules! shared_settings {
     ($($source:ident).+) => {
-        /// Dropout before the head, from 0 to below 1; default the model's
-        /// `classifier_dropout`.
-        pub fn dropout(mut self, dropout: f64) -> Self {
-            self.$($source).+.dropout = Some(dropout);
-            self
-        }
-
         /// Where to compute; default the CPU.
         pub fn device(mut self, device: tch::Device) -> Self {
             self.$($source).+.device = device;
@@ -184,6 +177,19 @@ macro_rules! shared_settings {
     };
 }
 
+/// The setting of tasks with dropout before their head; given the field with its
+/// [`Source`].
+macro_rules! dropout_setting {
+    ($($source:ident).+) => {
+        /// Dropout before the head, from 0 to below 1; default the model's
+        /// `classifier_dropout`.
+        pub fn dropout(mut self, dropout: f64) -> Self {
+            self.$($source).+.dropout = Some(dropout);
+            self
+        }
+    };
+}
+
 /// The classes of a task's builder; given the field with its [`Source`].
 macro_rules! label_setting {
     ($($source:ident).+) => {
@@ -196,4 +202,4 @@ macro_rules! label_setting {
     };
 }
 
-pub(super) use {label_setting, shared_settings};
+pub(super) use {dropout_setting, label_setting, shared_settings};

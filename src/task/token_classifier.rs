@@ -17,7 +17,7 @@ use crate::metrics::{ConfusionMatrix, EntityMetrics, Metric};
 use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
 use crate::predict;
 use crate::task::entities::{Entity, WordTag, entities_of};
-use crate::task::source::{Source, describe, label_setting, shared_settings};
+use crate::task::source::{Source, describe, dropout_setting, label_setting, shared_settings};
 
 const ARCHITECTURE: &str = "BertForTokenClassification";
 
@@ -47,6 +47,7 @@ pub struct BertTokenClassifierBuilder {
 
 impl BertTokenClassifierBuilder {
     shared_settings!(source);
+    dropout_setting!(source);
     label_setting!(source);
 
     /// Tokens that two windows of a sentence share that is longer than `max_length`; at

@@ -10,6 +10,9 @@ use crate::encode::{Inputs, Sampler, lengths, load};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, Loss, forward};
 
+/// Of what collators draw: evaluations are to be compared with each other.
+pub(super) const EVALUATION_SEED: u64 = 0;
+
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -107,6 +110,7 @@ pub(super) fn evaluate_on<M: FineTuner>(
         dataset,
         &collator,
         pass.iter(),
+        EVALUATION_SEED,
         backbone.device(),
         |_, mut batch| {
             prepare(&mut batch.inputs)?;

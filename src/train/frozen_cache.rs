@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use tch::{Device, Tensor};
 
+use super::evaluation::EVALUATION_SEED;
 use crate::data::Dataset;
 use crate::encode::{Inputs, KnownState, Sampler, lengths, load};
 use crate::error::{Error, PathContext, Result, TorchContext};
@@ -54,10 +55,18 @@ impl FrozenCache {
         let sampler = Sampler::longest_first(1).tokens_per_batch(TOKENS_PER_BATCH);
         let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
         let device = model.backbone().device();
-        load(dataset, &collator, pass.iter(), device, |_, mut batch| {
-            self.attach(model, &mut batch.inputs)?;
-            Ok(true)
-        })
+        let seed = EVALUATION_SEED;
+        load(
+            dataset,
+            &collator,
+            pass.iter(),
+            seed,
+            device,
+            |_, mut batch| {
+                self.attach(model, &mut batch.inputs)?;
+                Ok(true)
+            },
+        )
     }
 
     /// Lets a batch begin after the frozen layers.

@@ -182,13 +182,17 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         self.state.epochs_done
     }
 
+    /// Of all that is drawn in this pass.
+    pub(super) fn epoch_seed(&self) -> u64 {
+        mix(self.config.seed, self.state.epochs_done as u64)
+    }
+
     /// Starts a pass over so many batches, or goes on with it; returns the number of
     /// those that are done.
     pub(super) fn begin_epoch(&mut self, batches: usize) -> Result<usize> {
         self.epoch_batches = batches;
-        let epoch = self.state.epochs_done as u64;
         if self.state.batches_done == 0 {
-            tch::manual_seed(mix(self.config.seed, epoch) as i64);
+            tch::manual_seed(self.epoch_seed() as i64);
         } else {
             let state = self.state.generator_bytes()?;
             native::set_generator_state(self.model.backbone().device(), &state)

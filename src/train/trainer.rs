@@ -116,7 +116,8 @@ impl<'c> Trainer<'c> {
                 break;
             }
             let batches = pass.iter().skip(done);
-            load(train, &collator, batches, device, |rows, batch| {
+            let seed = run.epoch_seed();
+            load(train, &collator, batches, seed, device, |rows, batch| {
                 run.micro_batch(rows, batch)
             })?;
             run.end_epoch();

@@ -226,3 +226,36 @@ fn endings_are_chosen() {
     assert_eq!(lengths, [2, 3]);
     assert!(rows.iter().all(|row| row["label"].is_u64()));
 }
+
+#[test]
+fn hidden_tokens_are_guessed() {
+    let lines = "the film was good\n\nthe food was very bad\nis it good ?\n".repeat(8);
+    let masks = "{\"text\": \"the [MASK] was [MASK]\"}\n{\"text\": \"no\"}\n";
+    let bench = Bench::new(&[("train.txt", &lines), ("test.jsonl", masks)]);
+    let model = model();
+    for (out, more) in [("packed", ""), ("lines", "--line-by-line --whole-words")] {
+        let results = bench.run(
+            "masked_lm",
+            &format!(
+                "--model {model} --train @train.txt --dev @train.txt --test @test.jsonl \
+                 --out @{out} --epochs 2 --max-length 16 --top-k 3 --quiet {more}"
+            ),
+        );
+        let loss = results["eval_loss"].as_f64().expect("a loss");
+        assert_eq!(results["perplexity"], json!(loss.exp()));
+        let rows = bench.predictions(out);
+        let fills = |row: &Value| row["fills"].as_array().expect("a list").len();
+        assert_eq!(rows.iter().map(fills).collect::<Vec<_>>(), [2, 0]);
+        let first = &rows[0]["fills"][0];
+        assert_eq!(first.as_array().expect("three guesses").len(), 3);
+        assert!(first[0]["token"].is_string() && first[0]["score"].is_number());
+    }
+    // What was learnt is where another recipe starts.
+    let labelled = "text\tlabel\na film\t1\nno film\t0\n";
+    std::fs::write(bench.0.path().join("labelled.tsv"), labelled).expect("a file");
+    let results = bench.run(
+        "text_classification",
+        "--model @packed --train @labelled.tsv --out @classifier --epochs 1 --quiet",
+    );
+    has_numbers(&results, &["train_loss"]);
+}

@@ -20,6 +20,8 @@ pub(super) struct Embeddings {
     dropout: f64,
     /// Whether the gradient of `word` holds only the rows of the batch's tokens.
     sparse: Cell<bool>,
+    /// Whether a decoder has the same weights, and gives every row a gradient.
+    shared: Cell<bool>,
 }
 
 impl Embeddings {
@@ -41,11 +43,17 @@ impl Embeddings {
             norm: LayerNorm::new(&(path / "LayerNorm"), size, config.layer_norm_eps)?,
             dropout: config.hidden_dropout_prob,
             sparse: Cell::new(false),
+            shared: Cell::new(false),
         })
     }
 
     pub(super) fn make_gradient_sparse(&self, sparse: bool) {
-        self.sparse.set(sparse);
+        self.sparse.set(sparse && !self.shared.get());
+    }
+
+    pub(super) fn share_words(&self) -> Tensor {
+        self.shared.set(true);
+        self.word.weight().shallow_clone()
     }
 
     /// `[T, H]`

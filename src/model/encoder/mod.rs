@@ -127,6 +127,11 @@ impl BertEncoder {
         self.embeddings.make_gradient_sparse(sparse);
     }
 
+    /// The word embeddings, `[V, H]`, for a decoder with the same weights.
+    pub(crate) fn share_word_embeddings(&self) -> Tensor {
+        self.embeddings.share_words()
+    }
+
     /// The rest of a backward pass, if there is one: what gradient checkpointing has cut
     /// off. `recompute` runs the closure as the forward pass was run.
     pub(crate) fn finish_backward(

@@ -12,6 +12,7 @@ import json, os
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
@@ -38,10 +39,12 @@ def write(task, model, batch, data):
     # The rows of a multiple choice have a dimension of their own.
     flat = lambda tensor: tensor.flatten(0, -2) if tensor.dim() == 3 else tensor
     tensors = {name: flat(tensor) for name, tensor in batch.items()}
+    # Rows that are not to be guessed have no logits with us.
+    known = batch["labels"] != -100 if task == "masked_lm" else ...
     tensors["loss"] = output.loss.detach().reshape(1)
     for name, tensor in output.items():
         if name.endswith("logits"):
-            tensors[name] = tensor.detach()
+            tensors[name] = tensor.detach()[known]
     for name, weight in model.named_parameters():
         if weight.grad is not None:
             tensors["gradient." + name] = weight.grad
@@ -145,6 +148,21 @@ def multiple_choice():
     names = ["question", "endings", "label"]
     write("multiple_choice", model, batch, [dict(zip(names, question)) for question in questions])
 
+
+def masked_lm():
+    texts = ["the film was very good .", "is it [MASK] food ?", "i like it really"]
+    encoded = tokenizer(texts)
+    batch = dict(tokenizer.pad(encoded, return_tensors="pt"))
+    labels = torch.full_like(batch["input_ids"], -100)
+    for row, place in [(0, 2), (0, 5), (2, 1), (2, 4)]:
+        labels[row, place] = batch["input_ids"][row, place]
+        batch["input_ids"][row, place] = tokenizer.mask_token_id
+    batch["labels"] = labels
+    torch.manual_seed(7)
+    model = AutoModelForMaskedLM.from_pretrained(TINY, **NO_DROPOUT)
+    write("masked_lm", model, batch, texts)
+
+
 token_classification()
 sequence_classification(
     "multi_label", ["dull", "good", "sad"], [["good"], [], ["dull", "sad"], ["good", "dull"]],
@@ -156,3 +174,4 @@ sequence_classification(
 )
 question_answering()
 multiple_choice()
+masked_lm()

@@ -147,6 +147,17 @@ fn the_name_of_a_file_says_its_format_unless_it_is_given() {
 }
 
 #[test]
+fn lines_of_text_are_texts_whatever_is_in_them() {
+    let file = OneFile::new(
+        "a.txt",
+        "\u{feff}one\ttwo, \"three\"\r\n\n  \n{four}\n five",
+    );
+    let texts = file.table().read_texts().expect("texts");
+    let texts: Vec<&str> = texts.iter().map(|row| &row.text[..]).collect();
+    assert_eq!(texts, ["one\ttwo, \"three\"", "{four}", " five"]);
+}
+
+#[test]
 fn known_labels_are_let_through() {
     let labels = Labels::new(["0", "1"]).expect("two names");
     let file = OneFile::new("a.tsv", "text\tlabel\na\t1\n");

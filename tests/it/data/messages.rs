@@ -43,10 +43,10 @@ fn error_of_a_folder_in_place_of_a_file() {
 
 #[test]
 fn error_of_a_name_that_says_no_format() {
-    for name in ["a.txt", "a", ".tsv.zip", "tsv", "a.gz", "a.txt.xz"] {
+    for name in ["a.doc", "a", ".tsv.zip", "tsv", "a.gz", "a.doc.xz"] {
         let expected = format!(
             "`format` must be named for a file that ends in none of .tsv, .csv, .jsonl, \
-             .ndjson, .json (and then .gz or .xz), got {name}"
+             .ndjson, .json, .txt (and then .gz or .xz), got {name}"
         );
         assert_eq!(plain(name, "text\tlabel\na\t1\n"), expected);
     }

@@ -1,4 +1,5 @@
 mod classifier;
+mod masked_lm;
 mod multiple_choice;
 mod parity;
 mod question_answerer;

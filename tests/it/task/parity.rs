@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bertfit::tch::{Kind, Tensor, no_grad};
-use bertfit::{Collator, FineTuner, ItemOf};
+use bertfit::{Collator, FineTuner, Inputs, ItemOf, TargetOf};
 use serde_json::{Value, json};
 
 use crate::fixture::{assert_close, data, tensors};
@@ -31,12 +31,25 @@ pub fn batch_equals<M: FineTuner>(
     assert_eq!(batch.inputs.input_ids(), &expected["input_ids"]);
     assert_eq!(batch.inputs.token_type_ids(), &expected["token_type_ids"]);
     assert_eq!(batch.inputs.attention_mask(), &expected["attention_mask"]);
+    numbers_equal(model, &batch.inputs, &batch.target, task, named);
+}
+
+/// The same for a batch that is none of the collator's.
+#[track_caller]
+pub fn numbers_equal<M: FineTuner>(
+    model: &M,
+    inputs: &Inputs,
+    target: &TargetOf<M>,
+    task: &str,
+    named: impl Fn(&Tensor) -> Vec<(&'static str, Tensor)>,
+) {
+    let expected = tensors(data(&format!("task/{task}.safetensors")));
     // The model's configuration has no dropout.
-    let logits = model.logits(&batch.inputs, true).expect("logits");
+    let logits = model.logits(inputs, true).expect("logits");
     for (name, ours) in named(&logits) {
         assert_close(name, &ours, &expected[name], 1e-5);
     }
-    let loss = model.loss(&logits, &batch.target).expect("a loss");
+    let loss = model.loss(&logits, target).expect("a loss");
     let loss = loss.sum / loss.count;
     assert_close("loss", &loss.reshape([1]), &expected["loss"], 1e-5);
     loss.backward();
@@ -74,6 +87,14 @@ pub fn transformers_loads<M: FineTuner>(
         .map(|item| {
             let batch = collator.collate(std::slice::from_ref(item));
             let inputs = batch.expect("a batch").inputs;
+            let parts = [
+                inputs.input_ids(),
+                inputs.attention_mask(),
+                inputs.token_type_ids(),
+            ];
+            let [ids, mask, types] = parts.map(Tensor::shallow_clone);
+            // Of all tokens, whichever the task asks for.
+            let inputs = Inputs::new(ids, mask, types);
             let logits = no_grad(|| model.logits(&inputs, false)).expect("logits");
             let ids = |ids: &Tensor| Vec::<i64>::try_from(ids.reshape([-1])).expect("ids");
             let named = named(&logits).into_iter();
