@@ -6,7 +6,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCE: &str = "src/native/door.cpp";
+const SOURCES: &str = "src/native";
+const DOOR: &str = "src/native/door.cpp";
+const ABSENT: &str = "src/native/fused/absent.cpp";
+const FUSED: [&str; 2] = [
+    "src/native/fused/attention.cpp",
+    "src/native/fused/dense.cpp",
+];
 
 /// Asks the Python that torch-sys asks for what it was told by it.
 const ASK_PYTHON: &str = "
@@ -19,7 +25,8 @@ for path in cpp_extension.include_paths():
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed={SOURCES}");
+    println!("cargo:rustc-check-cfg=cfg(fused)");
     // Without libtorch, documentation is built and nothing is linked.
     if env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
         return;
@@ -30,13 +37,18 @@ fn main() {
     let mut build = cc::Build::new();
     build
         .cpp(true)
-        .file(SOURCE)
+        .file(DOOR)
         .includes(includes)
         .warnings(false);
     if msvc {
-        build.flag("/std:c++17");
+        build.file(ABSENT).flag("/std:c++17");
     } else {
         build.flag("-std=c++17").flag("-fvisibility=hidden");
+        // They are made of vectors, which are an extension of GCC and Clang, and would be
+        // slow beyond use without optimization.
+        build.files(FUSED).opt_level(3).flag("-ffp-contract=fast");
+        build.flag_if_supported("-Wno-psabi");
+        println!("cargo:rustc-cfg=fused");
         build.define("_GLIBCXX_USE_CXX11_ABI", &abi[..]);
     }
     build.compile("bertfit_door");

@@ -45,6 +45,11 @@ impl Linear {
             .doing("applying a dense layer")
     }
 
+    /// The weight `[out, in]` and the bias `[out]`.
+    pub(crate) fn parts(&self) -> (&Tensor, &Tensor) {
+        (&self.weight, &self.bias)
+    }
+
     pub(crate) fn is_trained(&self) -> bool {
         self.weight.requires_grad() || self.bias.requires_grad()
     }
@@ -80,6 +85,11 @@ impl LayerNorm {
             true,
         )
         .doing("normalising a layer")
+    }
+
+    /// The weight and the bias, `[H]`, and what is added to the variance.
+    pub(crate) fn parts(&self) -> ((&Tensor, &Tensor), f64) {
+        ((&self.weight, &self.bias), self.eps)
     }
 
     pub(crate) fn is_trained(&self) -> bool {

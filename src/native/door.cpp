@@ -8,45 +8,18 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
-#include <c10/util/Exception.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <mutex>
 #include <utility>
 
-#if defined(_MSC_VER)
-#define DOOR extern "C"
-#else
-#define DOOR extern "C" __attribute__((visibility("hidden")))
-#endif
+#include "guard.h"
+
+char bertfit_no_memory[] = "no memory is left for an error message";
 
 namespace {
 
 // The same order as `Tag` in mod.rs.
 enum Tag : int32_t { TensorList, OneTensor, Double, Bool };
-
-char no_memory[] = "no memory is left for an error message";
-
-char* copy_of(const char* message) {
-    char* copy = static_cast<char*>(std::malloc(std::strlen(message) + 1));
-    return copy == nullptr ? no_memory : std::strcpy(copy, message);
-}
-
-template <typename F>
-char* guarded(F f) noexcept {
-    try {
-        f();
-        return nullptr;
-    } catch (const c10::Error& e) {
-        return copy_of(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        return copy_of(e.what());
-    } catch (...) {
-        return copy_of("an exception of an unknown kind");
-    }
-}
 
 at::Generator generator_of(int gpu) {
     const c10::Device device = gpu < 0 ? c10::Device(c10::kCPU)
@@ -74,7 +47,7 @@ DOOR char* bertfit_find(const char* name, const char* overload, c10::OperatorHan
 
 // Calls an operator; hands each tensor that it returns, alone or in a list, to `take`.
 DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments, size_t count,
-                        void (*take)(void*, at::Tensor*), void* context) {
+                        Take take, void* context) {
     return guarded([&] {
         torch::jit::Stack stack;
         stack.reserve(count);
@@ -118,7 +91,7 @@ DOOR char* bertfit_drop_gradients(at::Tensor* const* tensors, size_t count) {
 
 // The state of a device's default generator, uint8 on the CPU; a negative index is the
 // CPU, any other a GPU.
-DOOR char* bertfit_generator_state(int gpu, void (*take)(void*, at::Tensor*), void* context) {
+DOOR char* bertfit_generator_state(int gpu, Take take, void* context) {
     return guarded([&] {
         at::Generator generator = generator_of(gpu);
         const std::lock_guard<std::mutex> lock(generator.mutex());
@@ -160,5 +133,5 @@ DOOR char* bertfit_matmul_precision(int precision, int* was) {
 }
 
 DOOR void bertfit_free(char* message) {
-    if (message != no_memory) std::free(message);
+    if (message != bertfit_no_memory) std::free(message);
 }

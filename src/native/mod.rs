@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod floats;
+pub(crate) mod fused;
 mod memory;
 mod products;
 

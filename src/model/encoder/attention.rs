@@ -8,6 +8,7 @@ use crate::error::{Result, TorchContext};
 use crate::model::config::BertConfig;
 use crate::model::linear::Linear;
 use crate::native::Autocast;
+use crate::native::fused::{self, Row};
 
 /// Scores that are computed at once on a CPU: 4 MiB in float32, so that softmax and the
 /// product after it find them in the cache.
@@ -64,6 +65,13 @@ impl SelfAttention {
             .collect::<Result<Vec<_>, _>>()
             .and_then(joined)
             .doing("attending")
+    }
+
+    /// The same in one operation, for rows whose lengths are known.
+    pub(super) fn fused(&self, x: &Tensor, rows: &[Row], train: bool) -> Result<Tensor> {
+        let dense = [self.query.parts(), self.key.parts(), self.value.parts()];
+        let dropout = if train { self.dropout } else { 0.0 };
+        fused::attention(x, dense, rows, self.heads, dropout).doing("attending")
     }
 
     pub(super) fn is_trained(&self) -> bool {

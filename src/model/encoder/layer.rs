@@ -1,14 +1,43 @@
 //! One layer of the encoder: attention and a feed-forward net, each followed by
 //! dropout, the residual and a layer norm.
 
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
 use super::attention::SelfAttention;
 use super::layout::Layout;
 use crate::error::{Result, TorchContext};
 use crate::model::config::{Activation, BertConfig};
 use crate::model::linear::{LayerNorm, Linear};
+use crate::native::{Autocast, fused};
+
+/// Rows up to this length are attended to in one operation; in longer ones the products
+/// outweigh what lies between them, and libtorch's are faster.
+const SHORT_ROW: i64 = 128;
+
+/// Hidden states of tokens, `[T, H]`.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) full: Tensor,
+    /// The same in bfloat16, where products are computed in it.
+    short: Option<Tensor>,
+}
+
+impl State {
+    /// Of what another part of the model has computed.
+    pub(super) fn new(full: Tensor) -> Result<Self> {
+        let short = Autocast::is_on().then(|| full.f_to_kind(Kind::BFloat16));
+        Ok(Self {
+            short: short.transpose().doing("choosing bfloat16")?,
+            full,
+        })
+    }
+
+    /// In the numbers of products.
+    fn for_products(&self) -> &Tensor {
+        self.short.as_ref().unwrap_or(&self.full)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -33,8 +62,33 @@ impl Layer {
         })
     }
 
-    /// `[T, H]` to `[T, H]`
-    pub(super) fn forward(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
+    pub(super) fn forward(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
+        let sizes = [
+            state.full.size()[1],
+            self.intermediate.parts().1.numel() as i64,
+        ];
+        let fits = fused::is_available(state.full.device(), &sizes);
+        match fits && self.activation == Activation::Gelu && state.full.kind() == Kind::Float {
+            true => self.fused(state, layout, train),
+            false => State::new(self.operators(&state.full, layout, train)?),
+        }
+    }
+
+    /// By a few operations of our own.
+    fn fused(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
+        let x = state.for_products();
+        let attended = match layout.rows_up_to(SHORT_ROW) {
+            Some(rows) => self.attention.fused(x, rows, train)?,
+            None => self.attention.forward(x, layout, train)?,
+        };
+        let state = self.attention_output.fused(&attended, &state.full, train)?;
+        let wide = fused::dense_gelu(state.for_products(), self.intermediate.parts());
+        let wide = wide.doing("applying a dense layer")?; // [T, I]
+        self.output.fused(&wide, &state.full, train)
+    }
+
+    /// By libtorch's operators, `[T, H]` to `[T, H]`.
+    fn operators(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
         let attended = self.attention.forward(state, layout, train)?;
         let state = self.attention_output.forward(&attended, state, train)?;
         let wide = self.activation.apply(&self.intermediate.forward(&state)?)?; // [T, I]
@@ -78,7 +132,20 @@ impl Output {
         self.norm.forward(&sum)
     }
 
+    /// The same in one operation.
+    fn fused(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<State> {
+        let dropout = if train { self.dropout } else { 0.0 };
+        let (norm, eps) = self.norm.parts();
+        let dense = self.dense.parts();
+        let (full, short) = fused::dense_add_norm(x, dense, residual, norm, eps, dropout)
+            .doing("adding the residual")?;
+        Ok(State { full, short })
+    }
+
     fn is_trained(&self) -> bool {
         self.dense.is_trained() || self.norm.is_trained()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,16 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::encode::{Inputs, LOWEST};
 use crate::error::{Result, TorchContext};
+use crate::native::fused::Row;
 
 /// The share of tokens in a batch, padding counted, below which padding is left out. With
-/// less padding it is no gain: every number of tokens is a new shape, for which oneDNN has
-/// to make new programs.
+/// less padding it is no gain.
 const WORTH_PACKING: f64 = 0.9;
+
+/// A batch without padding has a multiple of so many tokens, the last of which may belong to
+/// no row: every other number of tokens is a new shape to oneDNN, which makes new programs
+/// for it.
+const TOKENS_STEP: usize = 32;
 
 /// Where each row of a batch has its tokens. Padding has a place of its own only where
 /// the lengths of the rows are not known, there is little of it, or on a GPU, where a few
@@ -22,9 +27,13 @@ pub(crate) struct Layout {
     /// The matrix's tokens as places in the padded batch, of `B·L`; none if the matrix
     /// is the whole padded batch.
     places: Option<Tensor>, // [T]
+    /// Tokens that belong to a row of the batch; those after them are none of its own.
+    tokens: usize,
     /// The first token of each row.
     firsts: Tensor, // [B]
     groups: Vec<Group>,
+    /// Where each row's tokens are, if its length is known.
+    rows: Option<Vec<Row>>,
 }
 
 /// Rows of the same length that follow each other.
@@ -51,20 +60,26 @@ impl Layout {
             Some(lengths) => {
                 let tokens: usize = lengths.iter().sum();
                 let share = tokens as f64 / (batch * length).max(1) as f64;
+                let row = |(row, &tokens): (i64, &usize)| [row * length, tokens as i64];
+                let rows = || Some((0..).zip(lengths).map(row).collect());
                 if share == 1.0 {
-                    Self::padded(inputs, None)
+                    Self::padded(inputs, None, rows())
                 } else if device == Device::Cpu && share < WORTH_PACKING && !lengths.contains(&0) {
                     Self::packed(lengths, length)
                 } else {
-                    Self::padded(inputs, Some(inputs.attention_mask()))
+                    Self::padded(inputs, Some(inputs.attention_mask()), rows())
                 }
             }
-            None => Self::padded(inputs, Some(inputs.attention_mask())),
+            None => Self::padded(inputs, Some(inputs.attention_mask()), None),
         }
         .doing("laying out a batch")
     }
 
-    fn padded(inputs: &Inputs, mask: Option<&Tensor>) -> Result<Self, TchError> {
+    fn padded(
+        inputs: &Inputs,
+        mask: Option<&Tensor>,
+        of_rows: Option<Vec<Row>>,
+    ) -> Result<Self, TchError> {
         let (batch, length) = inputs.size();
         let bias = |mask: &Tensor| {
             let mask = mask.f_to_kind(Kind::Float)?;
@@ -82,8 +97,10 @@ impl Layout {
             batch,
             length,
             places: None,
+            tokens: (batch * length) as usize,
             firsts: rows.f_mul_scalar(length)?,
             groups: vec![group],
+            rows: of_rows,
         })
     }
 
@@ -108,7 +125,23 @@ impl Layout {
                 }),
             }
         }
+        let mut rows: Vec<Row> = (firsts.iter().zip(lengths))
+            .map(|(&first, &length)| [first, length as i64])
+            .collect();
+        let tokens = places.len();
+        let all = tokens.next_multiple_of(TOKENS_STEP);
+        if all > tokens {
+            groups.push(Group {
+                rows: (all - tokens) as i64,
+                length: 1,
+                bias: None,
+            });
+            rows.extend((tokens..all).map(|place| [place as i64, 1]));
+            places.resize(all, 0);
+        }
         Ok(Self {
+            rows: Some(rows),
+            tokens,
             batch: lengths.len() as i64,
             length: longest,
             places: Some(Tensor::f_from_slice(&places)?),
@@ -125,14 +158,22 @@ impl Layout {
         Self {
             batch: self.batch,
             length: self.length,
+            tokens: self.tokens,
             places: self.places.as_ref().map(Tensor::shallow_clone),
             firsts: self.firsts.shallow_clone(),
             groups: self.groups.iter().map(group).collect(),
+            rows: self.rows.clone(),
         }
     }
 
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// Where the tokens of each row are, if no row is longer than this many.
+    pub(super) fn rows_up_to(&self, longest: i64) -> Option<&[Row]> {
+        let rows = self.rows.as_deref()?;
+        rows.iter().all(|row| row[1] <= longest).then_some(rows)
     }
 
     /// What the matrix's tokens have in a padded `[B, L, …]`: `[T, …]`.
@@ -151,8 +192,13 @@ impl Layout {
             return state.f_view(size);
         };
         let shape = [self.batch * self.length, state.size()[1]];
+        let tokens = self.tokens as i64;
+        let (places, own) = (
+            places.f_narrow(0, 0, tokens)?,
+            state.f_narrow(0, 0, tokens)?,
+        );
         Tensor::f_zeros(shape, (state.kind(), state.device()))?
-            .f_index_copy(0, places, state)?
+            .f_index_copy(0, &places, &own)?
             .f_view(size)
     }
 

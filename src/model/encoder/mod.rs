@@ -13,7 +13,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use self::embeddings::Embeddings;
-use self::layer::Layer;
+use self::layer::{Layer, State};
 use self::layout::Layout;
 use self::tape::Tape;
 use super::config::BertConfig;
@@ -108,11 +108,11 @@ impl BertEncoder {
     /// The state `[B, L, H]` after the first so many layers, without dropout.
     pub(crate) fn after(&self, layers: usize, inputs: &Inputs) -> Result<Tensor> {
         let layout = Layout::of(inputs)?;
-        let mut state = self.embeddings.forward(inputs, &layout, false)?;
+        let mut state = State::new(self.embeddings.forward(inputs, &layout, false)?)?;
         for layer in &self.layers[..layers] {
             state = layer.forward(&state, &layout, false)?;
         }
-        by_row(&state, &layout)
+        by_row(&state.full, &layout)
     }
 
     /// Turns gradient checkpointing on or off: in training, forward passes then keep
@@ -172,15 +172,16 @@ impl BertEncoder {
             Ok(())
         };
         see(&state)?;
+        let mut state = State::new(state)?;
         for (number, layer) in self.layers.iter().enumerate().skip(done) {
             let train = train && known.is_none_or(|known| number >= known.layers);
             state = match checkpointing && train {
-                true => self.tape.forward(number, layer, state, layout)?,
+                true => State::new(self.tape.forward(number, layer, state.full, layout)?)?,
                 false => layer.forward(&state, layout, train)?,
             };
-            see(&state)?;
+            see(&state.full)?;
         }
-        Ok(state)
+        Ok(state.full)
     }
 }
 

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use tch::{Tensor, no_grad};
 
-use super::layer::Layer;
+use super::layer::{Layer, State};
 use super::layout::Layout;
 use crate::error::{Result, TorchContext};
 use crate::native;
@@ -63,12 +63,16 @@ impl Tape {
         input: Tensor,
         layout: &Layout,
     ) -> Result<Tensor> {
+        let computed = || -> Result<Tensor> {
+            let state = State::new(input.shallow_clone())?;
+            Ok(layer.forward(&state, layout, true)?.full)
+        };
         if !input.requires_grad() && !layer.is_trained() {
-            return layer.forward(&input, layout, true);
+            return computed();
         }
         let generator = native::generator_state(input.device());
         let generator = generator.doing("reading the random generator")?;
-        let output = leaf(&no_grad(|| layer.forward(&input, layout, true))?)?;
+        let output = leaf(&no_grad(computed)?)?;
         let next = output.shallow_clone();
         self.segments.borrow_mut().push(Segment::Layer {
             number,
@@ -105,7 +109,10 @@ impl Tape {
                     }
                     native::set_generator_state(device, &generator)
                         .doing("restoring the random generator")?;
-                    let again = recompute(&|| layers[number].forward(&input, &layout, true))?;
+                    let again = recompute(&|| {
+                        let state = State::new(input.shallow_clone())?;
+                        Ok(layers[number].forward(&state, &layout, true)?.full)
+                    })?;
                     go_through(&again, &output)?;
                 }
             }

@@ -24,6 +24,7 @@ fn config() -> TrainConfig {
         batch_size: 2,
         accumulate: 2,
         epochs: 6.0,
+        seed: 3,
         log_every: 3,
         eval_every: EvalEvery::Steps(3),
         metric: Some("loss".to_owned()),

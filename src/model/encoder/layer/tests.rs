@@ -1,0 +1,278 @@
+//! A layer in a few operations of our own against the same layer by libtorch's operators.
+
+use serde_json::json;
+use tch::nn::VarStore;
+use tch::{Device, Tensor, no_grad};
+
+use super::*;
+use crate::encode::{Encoding, Inputs, Limits, Padding, pad};
+use crate::model::{Precision, cpu_has_bf16};
+use crate::native;
+
+/// Width, heads, width of the feed-forward layer.
+const SHAPES: [[i64; 3]; 3] = [[64, 2, 128], [32, 4, 64], [48, 1, 16]];
+/// With padding left out, with none, with a little of it, and with a row of one token.
+const LENGTHS: [&[usize]; 4] = [&[5, 3, 17, 1], &[7, 7], &[40, 39, 38], &[1]];
+
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Ours,
+    Operators,
+}
+
+struct Case {
+    variables: VarStore,
+    layer: Layer,
+    layout: Layout,
+    state: Tensor,
+    /// What the output is multiplied by to be one number; zero for padding.
+    weights: Tensor,
+}
+
+impl Case {
+    fn new([hidden, heads, wide]: [i64; 3], lengths: &[usize], dropout: f64) -> Self {
+        let config: BertConfig = serde_json::from_value(json!({
+            "vocab_size": 100, "hidden_size": hidden, "num_hidden_layers": 1,
+            "num_attention_heads": heads, "intermediate_size": wide,
+            "max_position_embeddings": 64, "initializer_range": 0.2,
+            "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout,
+        }))
+        .expect("a configuration");
+        tch::manual_seed(1);
+        let variables = VarStore::new(Device::Cpu);
+        let layer = Layer::new(&variables.root(), &config).expect("a layer");
+        // As they are made, biases and norms would hide some mistakes.
+        for mut variable in variables.trainable_variables() {
+            let _ = no_grad(|| variable.f_add_(&(variable.randn_like() * 0.2)));
+        }
+        let inputs = inputs(lengths);
+        let layout = Layout::of(&inputs).expect("a layout");
+        let (batch, length) = inputs.size();
+        let place = (Kind::Float, Device::Cpu);
+        let of_tokens = layout.pack(&inputs.attention_mask().reshape([batch, length, 1]));
+        let weights = Tensor::randn([batch, length, hidden], place);
+        Self {
+            variables,
+            layer,
+            state: layout
+                .pack(&Tensor::randn([batch, length, hidden], place))
+                .expect("a state")
+                .set_requires_grad(true),
+            weights: layout.pack(&weights).expect("weights") * of_tokens.expect("a mask"),
+            layout,
+        }
+    }
+
+    fn value(&self, by: By, precision: Precision) -> Tensor {
+        let compute = || {
+            let state = State::new(self.state.shallow_clone())?;
+            let output = match by {
+                By::Ours => self.layer.fused(&state, &self.layout, true)?.full,
+                By::Operators => self.layer.operators(&state.full, &self.layout, true)?,
+            };
+            Ok(output * &self.weights)
+        };
+        precision.of(Device::Cpu, compute).expect("an output")
+    }
+
+    /// The output, and the gradients of its sum.
+    fn run(&self, by: By, precision: Precision) -> Vec<(String, Tensor)> {
+        let output = self.value(by, precision);
+        output.sum(Kind::Float).backward();
+        let mut results = vec![("output".to_owned(), output.detach())];
+        let mut leaves: Vec<_> = self.variables.variables().into_iter().collect();
+        leaves.push(("state".to_owned(), self.state.shallow_clone()));
+        leaves.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, leaf) in &leaves {
+            let gradient = leaf.grad();
+            if gradient.defined() {
+                results.push((name.clone(), gradient.copy()));
+            }
+        }
+        native::drop_gradients(leaves.iter().map(|leaf| &leaf.1)).expect("no gradients");
+        results
+    }
+}
+
+fn inputs(lengths: &[usize]) -> Inputs {
+    let encoding = |&length: &usize| Encoding {
+        input_ids: vec![1; length],
+        token_type_ids: vec![0; length],
+        ..Encoding::default()
+    };
+    let encodings: Vec<_> = lengths.iter().map(encoding).collect();
+    let limits = Limits {
+        vocab_size: 100,
+        max_length: 64,
+        type_vocab_size: 2,
+    };
+    pad(&encodings, 0, Padding::Longest, &limits).expect("inputs")
+}
+
+/// The norm of the difference, as a share of the norm.
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    let share = (a - b).norm() / b.norm().clamp_min(1e-3);
+    share.double_value(&[])
+}
+
+#[test]
+fn our_operations_give_the_states_and_gradients_of_libtorchs() {
+    for shape in SHAPES {
+        for lengths in LENGTHS {
+            let case = Case::new(shape, lengths, 0.0);
+            let ours = case.run(By::Ours, Precision::F32);
+            let theirs = case.run(By::Operators, Precision::F32);
+            assert_eq!(ours.len(), 18);
+            for ((name, ours), (twin, theirs)) in ours.iter().zip(&theirs) {
+                assert_eq!(name, twin);
+                // Its true gradient is zero; both give rounding errors.
+                if name == "attention.self.key.bias" {
+                    assert!(ours.abs().max().double_value(&[]) < 1e-4);
+                } else {
+                    let difference = difference(ours, theirs);
+                    assert!(difference < 1e-5, "{shape:?} {lengths:?} {name}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
+    if !cpu_has_bf16() {
+        return;
+    }
+    for lengths in LENGTHS {
+        let case = Case::new(SHAPES[0], lengths, 0.0);
+        let exact = case.run(By::Operators, Precision::F32);
+        let ours = case.run(By::Ours, Precision::Bf16);
+        let theirs = case.run(By::Operators, Precision::Bf16);
+        for (((name, exact), (_, ours)), (_, theirs)) in exact.iter().zip(&ours).zip(&theirs) {
+            if name != "attention.self.key.bias" {
+                let (ours, theirs) = (difference(ours, exact), difference(theirs, exact));
+                assert!(ours < 0.002 + 1.2 * theirs, "{lengths:?} {name}: {ours}, {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn with_dropout_the_gradient_is_that_of_what_was_computed() {
+    let state = || native::generator_state(Device::Cpu).expect("a state");
+    for lengths in LENGTHS {
+        let case = Case::new(SHAPES[0], lengths, 0.3);
+        let start = state();
+        let restart = || native::set_generator_state(Device::Cpu, &start).expect("a state");
+        let results = case.run(By::Ours, Precision::F32);
+        let moved = state();
+        assert_ne!(start, moved);
+        let mut leaves = case.variables.variables();
+        leaves.insert("state".to_owned(), case.state.shallow_clone());
+        for (name, gradient) in &results[1..] {
+            // The slope along the gradient is the square of its norm.
+            let leaf = &leaves[name];
+            let norm = gradient.norm().double_value(&[]);
+            if name == "attention.self.key.bias" {
+                continue;
+            }
+            let at = |by: f64| {
+                let kept = leaf.detach().copy();
+                let mut place = leaf.shallow_clone();
+                let _ = no_grad(|| place.f_add_(&(gradient * (by / norm))));
+                restart();
+                let value = no_grad(|| case.value(By::Ours, Precision::F32));
+                let _ = no_grad(|| place.f_copy_(&kept));
+                value.sum(Kind::Double).double_value(&[])
+            };
+            let slope = (at(5e-3) - at(-5e-3)) / 1e-2;
+            let error = (slope - norm).abs();
+            assert!(error < 1e-3 * norm + 1e-3, "{lengths:?} {name}: {slope}, {norm}");
+        }
+        restart();
+        let again = case.run(By::Ours, Precision::F32);
+        for ((name, first), (_, again)) in results.iter().zip(&again) {
+            assert_eq!(first, again, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_frozen_gets_no_gradient_and_the_rest_the_same() {
+    let case = Case::new(SHAPES[0], LENGTHS[0], 0.0);
+    let whole = case.run(By::Ours, Precision::F32);
+    let frozen = ["attention.self.query.weight", "output.dense.weight", "state"];
+    let variables = case.variables.variables();
+    for name in frozen {
+        let leaf = variables.get(name).unwrap_or(&case.state);
+        let _ = leaf.set_requires_grad(false);
+    }
+    let rest = case.run(By::Ours, Precision::F32);
+    assert_eq!(rest.len(), whole.len() - frozen.len());
+    for (name, gradient) in &rest {
+        let (_, before) = whole.iter().find(|(twin, _)| twin == name).expect("a twin");
+        let difference = difference(gradient, before);
+        assert!(difference < 1e-6, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn dropout_drops_its_share_and_keeps_the_mean() {
+    let (rows, width) = (2000, 64);
+    let place = (Kind::Float, Device::Cpu);
+    let zeros = |size: &[i64]| Tensor::zeros(size, place);
+    let ones = Tensor::ones([width], place);
+    let (x, weight) = (zeros(&[rows, width]), zeros(&[width, width]));
+    let norm = (&ones, &zeros(&[width]));
+    tch::manual_seed(3);
+    let dropped = || {
+        let dense = (&weight, &ones);
+        let made = fused::dense_add_norm(&x, dense, &x, norm, 1e-12, 0.2).expect("a norm");
+        // What was dropped is below the mean of its row, what was kept is above.
+        made.0.lt(0.0)
+    };
+    let (first, second) = (dropped(), dropped());
+    let share = |x: &Tensor| x.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+    let deviation = (0.2_f64 * 0.8 / (rows * width) as f64).sqrt();
+    assert!((share(&first) - 0.2).abs() < 4.0 * deviation);
+    // Two draws have nothing to do with each other.
+    let both = share(&first.logical_and(&second));
+    assert!((both - 0.04).abs() < 4.0 * (0.04_f64 * 0.96 / (rows * width) as f64).sqrt());
+    for dim in [0, 1] {
+        let along = first.to_kind(Kind::Double).mean_dim(dim, false, Kind::Double);
+        let deviation = (0.16 / first.size()[dim as usize] as f64).sqrt();
+        let most = (along - 0.2).abs().max().double_value(&[]);
+        assert!(most < 5.0 * deviation, "{dim}: {most}");
+    }
+
+    // Queries of zero mix all values evenly.
+    let value = Tensor::ones([width], place);
+    let bias = zeros(&[width]);
+    let dense = [(&weight, &bias), (&weight, &bias), (&weight, &value)];
+    let mixed = |x: &Tensor| fused::attention(x, dense, &[[0, 50], [50, 50]], 4, 0.2);
+    let mixed = mixed(&zeros(&[100, width])).expect("a mix");
+    let deviation = (0.25_f64 / 50.0 / 400.0).sqrt();
+    assert!((share(&mixed) - 1.0).abs() < 4.0 * deviation);
+    assert!(mixed.std(true).double_value(&[]) > 0.0);
+}
+
+#[test]
+fn tokens_of_no_row_are_zero_and_wrong_sizes_are_errors() {
+    let place = (Kind::Float, Device::Cpu);
+    let (x, weight) = (Tensor::randn([6, 32], place), Tensor::randn([32, 32], place));
+    let bias = Tensor::randn([32], place);
+    let dense = [(&weight, &bias); 3];
+    let mixed = fused::attention(&x, dense, &[[0, 2], [3, 2], [5, 0]], 2, 0.0).expect("a mix");
+    for row in [2, 5] {
+        assert_eq!(mixed.get(row).abs().max().double_value(&[]), 0.0);
+    }
+    for rows in [[5, 2], [-1, 2], [0, -1]] {
+        fused::attention(&x, dense, &[rows], 2, 0.0).expect_err("rows outside");
+    }
+    fused::attention(&x, dense, &[[0, 6]], 3, 0.0).expect_err("heads");
+    fused::dense_gelu(&x, (&weight, &x)).expect_err("a bias that is none");
+    let short = Tensor::randn([6, 24], place);
+    fused::dense_gelu(&short, (&weight, &bias)).expect_err("another width");
+    let norm = (&bias, &bias);
+    fused::dense_add_norm(&x, (&weight, &bias), &short, norm, 1e-12, 0.0).expect_err("residual");
+    fused::dense_add_norm(&x, (&weight, &bias), &x, norm, 1e-12, 1.0).expect_err("dropout");
+}

@@ -1,0 +1,145 @@
+//! Pieces of an encoder's layer, each in one operation with a gradient of its own: on a CPU
+//! they pass over memory less often than libtorch's operators do one after another, and in
+//! short rows those cost more than what they compute. Their dropout is drawn from libtorch's
+//! generator.
+
+use std::ffi::{c_char, c_void};
+
+use tch::{Device, Kind, TchError, Tensor};
+use torch_sys::C_tensor;
+
+use super::{check, take};
+
+type Take = extern "C" fn(*mut c_void, *mut C_tensor);
+
+unsafe extern "C" {
+    fn bertfit_attention(
+        inputs: *const *const C_tensor,
+        rows: *const i64,
+        count: usize,
+        heads: i64,
+        dropout: f64,
+        take: Take,
+        context: *mut c_void,
+    ) -> *mut c_char;
+    fn bertfit_dense_gelu(
+        inputs: *const *const C_tensor,
+        take: Take,
+        context: *mut c_void,
+    ) -> *mut c_char;
+    fn bertfit_dense_add_norm(
+        inputs: *const *const C_tensor,
+        eps: f64,
+        dropout: f64,
+        take: Take,
+        context: *mut c_void,
+    ) -> *mut c_char;
+}
+
+/// Sizes must be multiples of it: so many numbers are computed at a time.
+const WIDTH: i64 = 16;
+
+/// Whether layers of these sizes are computed so on a device.
+pub(crate) fn is_available(device: Device, sizes: &[i64]) -> bool {
+    cfg!(fused) && device == Device::Cpu && sizes.iter().all(|size| size % WIDTH == 0)
+}
+
+/// A weight `[out, in]` and a bias `[out]`, float32.
+pub(crate) type Dense<'a> = (&'a Tensor, &'a Tensor);
+
+/// The first token of a row in a matrix of tokens, and its length.
+pub(crate) type Row = [i64; 2];
+
+/// Self-attention of `x`, `[T, H]`, by the dense layers of query, key and value, to `[T, H]`
+/// of the same kind; zero for tokens that belong to no row.
+///
+/// # Errors
+/// When a size or a kind is not as said, or a row lies outside the tokens.
+pub(crate) fn attention(
+    x: &Tensor,
+    [query, key, value]: [Dense; 3],
+    rows: &[Row],
+    heads: i64,
+    dropout: f64,
+) -> Result<Tensor, TchError> {
+    let x = contiguous(x)?;
+    let inputs = [&x, query.0, query.1, key.0, key.1, value.0, value.1];
+    let rows = rows.as_flattened();
+    let mut results = called(&inputs, |inputs, context| {
+        // SAFETY: seven tensors and `rows.len() / 2` pairs outlive the call; `take` gets the
+        // `context` that it expects.
+        unsafe {
+            bertfit_attention(
+                inputs,
+                rows.as_ptr(),
+                rows.len() / 2,
+                heads,
+                dropout,
+                take,
+                context,
+            )
+        }
+    })?;
+    one(&mut results)
+}
+
+/// GELU of a dense layer, `[T, in]` to `[T, out]` of the same kind.
+///
+/// # Errors
+/// When a size or a kind is not as said.
+pub(crate) fn dense_gelu(x: &Tensor, (weight, bias): Dense) -> Result<Tensor, TchError> {
+    let x = contiguous(x)?;
+    let mut results = called(&[&x, weight, bias], |inputs, context| {
+        // SAFETY: three tensors outlive the call; `take` gets the `context` that it expects.
+        unsafe { bertfit_dense_gelu(inputs, take, context) }
+    })?;
+    one(&mut results)
+}
+
+/// The norm of `residual + dropout(dense(x))`, `[T, in]` to `[T, out]` in float32; if `x` is
+/// bfloat16, the same in bfloat16 besides. `norm` is its weight and its bias, `[out]` each.
+///
+/// # Errors
+/// When a size or a kind is not as said.
+pub(crate) fn dense_add_norm(
+    x: &Tensor,
+    (weight, bias): Dense,
+    residual: &Tensor,
+    norm: Dense,
+    eps: f64,
+    dropout: f64,
+) -> Result<(Tensor, Option<Tensor>), TchError> {
+    let (x, residual) = (contiguous(x)?, contiguous(residual)?);
+    let inputs = [&x, weight, bias, &residual, norm.0, norm.1];
+    let mut results = called(&inputs, |inputs, context| {
+        // SAFETY: six tensors outlive the call; `take` gets the `context` that it expects.
+        unsafe { bertfit_dense_add_norm(inputs, eps, dropout, take, context) }
+    })?;
+    let short = (x.kind() == Kind::BFloat16).then(|| one(&mut results));
+    let short = short.transpose()?;
+    Ok((one(&mut results)?, short))
+}
+
+fn contiguous(x: &Tensor) -> Result<Tensor, TchError> {
+    match x.is_contiguous() {
+        true => Ok(x.shallow_clone()),
+        false => x.f_contiguous(),
+    }
+}
+
+/// What a function of C++ makes of tensors.
+fn called(
+    inputs: &[&Tensor],
+    function: impl FnOnce(*const *const C_tensor, *mut c_void) -> *mut c_char,
+) -> Result<Vec<Tensor>, TchError> {
+    let pointers: Vec<*const C_tensor> = inputs.iter().map(|input| input.as_ptr() as _).collect();
+    let mut results: Vec<Tensor> = Vec::new();
+    let context: *mut Vec<Tensor> = &mut results;
+    check(function(pointers.as_ptr(), context.cast()))?;
+    Ok(results)
+}
+
+fn one(results: &mut Vec<Tensor>) -> Result<Tensor, TchError> {
+    let missing = || TchError::Torch("an operation has no result".to_owned());
+    results.pop().ok_or_else(missing)
+}

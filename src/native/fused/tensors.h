@@ -1,0 +1,116 @@
+// What the fused layers share: checks of tensors, weights in the numbers of the products,
+// libtorch's threads and its random generator.
+#pragma once
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/Exception.h>
+
+#include <mutex>
+
+#include "dropout.h"
+
+namespace bertfit {
+
+template <typename E>
+E* data(const at::Tensor& tensor) {
+    return static_cast<E*>(tensor.data_ptr());
+}
+
+inline at::Tensor empty(at::IntArrayRef size, at::ScalarType kind) {
+    return at::empty(size, at::TensorOptions().dtype(kind));
+}
+
+// Calls `work` with parts of 0..count on libtorch's threads, as many as it has. Its own
+// iterator hands the parts out, since this file cannot be compiled with OpenMP: libtorch
+// brings an OpenMP of its own, and a second one would compete with it.
+template <typename F>
+void in_parallel(int64_t count, const F& work) {
+    if (count == 0) return;
+    if (at::get_num_threads() == 1) return work(0, count);
+    const at::Tensor places = empty({count}, at::kByte);
+    const char* base = static_cast<const char*>(places.data_ptr());
+    auto iterator = at::TensorIteratorConfig().check_all_same_dtype(false).resize_outputs(false).declare_static_shape({count}).add_output(places).build();
+    const auto loop = [&](char** pointers, const int64_t*, int64_t size) {
+        const int64_t begin = pointers[0] - base;
+        work(begin, begin + size);
+    };
+    iterator.for_each(loop, 1);
+}
+
+// While it lives, products are computed in the numbers that they are given.
+struct Quiet {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast{c10::autocast_dispatch_keyset};
+};
+
+// The sums of `rows` columns that the threads have collected in parts, `[parts, rows · size]`.
+struct Sums {
+    int64_t size;
+    at::Tensor parts;
+
+    Sums(int64_t parts, int64_t rows, int64_t size)
+        : size(size), parts(at::zeros({parts, rows * size}, at::kFloat)) {}
+    float* of(int64_t part) const { return data<float>(parts) + part * parts_stride(); }
+    at::Tensor row(int64_t row) const {
+        return parts.narrow(1, row * size, size).sum(0);
+    }
+    int64_t parts_stride() const { return parts.size(1); }
+};
+
+// Calls `work` with each of so many even parts of 0..count, and its number.
+template <typename F>
+void in_parts(int64_t parts, int64_t count, const F& work) {
+    in_parallel(parts, [&](int64_t begin, int64_t end) {
+        for (int64_t part = begin; part < end; ++part)
+            work(part, count * part / parts, count * (part + 1) / parts);
+    });
+}
+
+inline int64_t threads() { return at::get_num_threads(); }
+
+// A weight in the kind of the numbers that it meets. In a region of autocasting the
+// bfloat16 copy is kept for all its uses.
+inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
+    if (kind == at::kFloat) return weight;
+    return at::autocast::cached_cast(kind, weight, c10::DeviceType::CPU);
+}
+
+// A use of dropout, with a seed that libtorch's generator draws.
+inline Dropout new_dropout(double share) {
+    if (share <= 0) return {0, 0};
+    at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    return {share, at::check_generator<at::CPUGeneratorImpl>(generator)->random64()};
+}
+
+// Calls `work` with a null pointer of the type of the numbers in memory.
+template <typename F>
+void by_kind(at::ScalarType kind, const F& work) {
+    if (kind == at::kFloat) work(static_cast<float*>(nullptr));
+    else work(static_cast<Short*>(nullptr));
+}
+
+// Numbers in order on the CPU, float32 or bfloat16, in rows of whole vectors.
+inline void check_matrix(const at::Tensor& x, const char* name) {
+    TORCH_CHECK(x.dim() == 2 && x.is_contiguous() && x.device().is_cpu(), name,
+                " is not a contiguous matrix on the CPU");
+    TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, name,
+                " is neither float32 nor bfloat16");
+}
+
+inline void check_weight(const at::Tensor& weight, at::IntArrayRef size, const char* name) {
+    TORCH_CHECK(weight.sizes() == size && weight.scalar_type() == at::kFloat &&
+                    weight.is_contiguous() && weight.device().is_cpu(),
+                name, " is not float32 of the size ", size, " in order on the CPU");
+}
+
+}  // namespace bertfit
