@@ -18,9 +18,9 @@ mod train;
 
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
-    ChoiceExample, ChoiceFile, Column, Dataset, DevSize, Example, Format, IndexedTable, Labels,
-    QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords, Text, stratified_split,
-    train_dev_split,
+    ChoiceExample, ChoiceFile, Column, Dataset, DevSize, EmbeddingExample, Example, Format,
+    IndexedTable, Labels, QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords,
+    Text, stratified_split, train_dev_split,
 };
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, Encoding, Inputs,
