@@ -10,7 +10,7 @@ use crate::error::{Error, Result, RowProblem};
 pub struct EmbeddingExample {
     /// The first text, the anchor of the others.
     pub text: String,
-    /// What it is compared with: a text of the like meaning where there is no score.
+    /// What it is compared with: a text of the same meaning where there is no score.
     pub pair: String,
     /// A text that is unlike both.
     pub negative: Option<String>,
@@ -19,7 +19,7 @@ pub struct EmbeddingExample {
 }
 
 impl EmbeddingExample {
-    /// Two texts of the like meaning.
+    /// Two texts of the same meaning.
     pub fn pair(text: impl Into<String>, pair: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -38,7 +38,7 @@ impl EmbeddingExample {
         }
     }
 
-    /// Two texts of the like meaning, and one of another.
+    /// Two texts of the same meaning, and one of another.
     pub fn triplet(
         text: impl Into<String>,
         pair: impl Into<String>,

@@ -1,4 +1,4 @@
-//! Texts to vectors that are near each other where the texts mean the like, as
+//! Texts to vectors that are near each other where the texts mean the same, as
 //! sentence-transformers makes them (Reimers and Gurevych 2019).
 
 use std::path::{Path, PathBuf};

@@ -400,6 +400,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         }
         self.best.restore(&self.trainable)?;
         let state = self.state;
+        if state.seen.rows > 0 && state.seen.loss == 0.0 {
+            log::warn!("the loss was 0 in all steps: there was nothing to learn");
+        }
         // A run that had ended before has taken no time since.
         let train_runtime = match state.global_step > self.plan.resumed_step {
             true => self.earlier + self.start.elapsed().as_secs_f64(),
