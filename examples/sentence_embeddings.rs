@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use bertfit::ndarray::ArrayView1;
 use bertfit::{
-    BertEmbedder, Column, Distance, EmbeddingExample, EmbeddingLoss, Example, Pooling, Result,
-    Table, paired_cosine_similarity,
+    BertEmbedder, Column, EmbeddingExample, EmbeddingLoss, Example, Pooling, Result, Table,
+    TripletDistance, paired_cosine_similarity,
 };
 use clap::Parser;
 use serde_json::{Value, json};
@@ -115,8 +115,8 @@ impl Args {
         match self.loss.as_deref().unwrap_or(by_columns) {
             COSINE => EmbeddingLoss::Cosine,
             COSENT => EmbeddingLoss::CoSent { scale },
-            TRIPLET => triplet(Distance::Euclidean, 5.0),
-            TRIPLET_COSINE => triplet(Distance::Cosine, 0.5),
+            TRIPLET => triplet(TripletDistance::Euclidean, 5.0),
+            TRIPLET_COSINE => triplet(TripletDistance::Cosine, 0.5),
             _ => EmbeddingLoss::MultipleNegatives { scale },
         }
     }

@@ -47,9 +47,9 @@ pub use task::{
     BertMaskedLmBuilder, BertMultiLabelClassifier, BertMultiLabelClassifierBuilder,
     BertMultipleChoice, BertMultipleChoiceBuilder, BertQuestionAnswerer,
     BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder, BertTokenClassifier,
-    BertTokenClassifierBuilder, Choice, ClassLoss, Corpus, Distance, EmbeddingLoss, Entity, Fill,
-    Hit, MultiLabelPredictions, Pooling, Predictions, WordTag, cosine_similarity,
-    paired_cosine_similarity,
+    BertTokenClassifierBuilder, Choice, ClassLoss, Corpus, EmbeddingLoss, Entity, Fill,
+    MultiLabelPredictions, Pooling, Predictions, SearchHit, TripletDistance, WordTag,
+    cosine_similarity, paired_cosine_similarity,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

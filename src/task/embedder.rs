@@ -95,6 +95,9 @@ impl BertEmbedderBuilder {
             .backbone(&config, ARCHITECTURE)
             .spare_pooler()
             .build(|_, _| Ok(()))?;
+        if let Some(modules) = modules {
+            modules.check(&source.dir, backbone.tokenizer())?;
+        }
         let positions = config.max_position_embeddings as usize;
         let saved_length = modules.map(|modules| {
             let longest = modules
@@ -259,6 +262,8 @@ impl FineTuner for BertEmbedder {
             pooling: self.pooling,
             normalize: self.normalize,
             max_length: Some(self.max_length),
+            // It is the tokenizer's matter.
+            lower_case: false,
         };
         modules.describe(self.backbone.config().hidden_size, &mut files.json);
         files

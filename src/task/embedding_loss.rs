@@ -36,7 +36,7 @@ pub enum EmbeddingLoss {
     /// The mean is over triplets.
     Triplet {
         /// How far off; sentence-transformers' default is Euclidean.
-        distance: Distance,
+        distance: TripletDistance,
         /// The margin; sentence-transformers has 5, which is too much for cosines.
         margin: f64,
     },
@@ -45,7 +45,7 @@ pub enum EmbeddingLoss {
 /// How far two vectors are from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Distance {
+pub enum TripletDistance {
     /// The length of their difference.
     Euclidean,
     /// 1 less their cosine.
@@ -141,7 +141,7 @@ impl EmbeddingLoss {
     }
 }
 
-impl Distance {
+impl TripletDistance {
     /// Of each row of `a` from that of `b`: `[N, H]` to `[N]`.
     fn between(self, a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
         match self {

@@ -26,7 +26,7 @@ pub use answers::Answer;
 pub use class_loss::ClassLoss;
 pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use embedder::{BertEmbedder, BertEmbedderBuilder};
-pub use embedding_loss::{Distance, EmbeddingLoss};
+pub use embedding_loss::{EmbeddingLoss, TripletDistance};
 pub use entities::{Entity, WordTag};
 pub use masked_lm::{BertMaskedLm, BertMaskedLmBuilder, Fill};
 pub use multi_label_classifier::{
@@ -37,5 +37,5 @@ pub use pooling::Pooling;
 pub use predictions::Predictions;
 pub use question_answerer::{BertQuestionAnswerer, BertQuestionAnswererBuilder};
 pub use regressor::{BertRegressor, BertRegressorBuilder};
-pub use similarity::{Corpus, Hit, cosine_similarity, paired_cosine_similarity};
+pub use similarity::{Corpus, SearchHit, cosine_similarity, paired_cosine_similarity};
 pub use token_classifier::{BertTokenClassifier, BertTokenClassifierBuilder};

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::pooling::Pooling;
+use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::json;
 
@@ -26,6 +27,8 @@ pub(super) struct Modules {
     pub(super) normalize: bool,
     /// The most tokens of a text; none where the tokenizer's configuration says it.
     pub(super) max_length: Option<usize>,
+    /// Whether texts are brought to lower case, whatever the tokenizer does.
+    pub(super) lower_case: bool,
 }
 
 #[derive(Deserialize)]
@@ -65,11 +68,25 @@ impl Modules {
             return Err(Error::File { path, problem });
         }
         check_prompt(&dir.join(MODEL))?;
+        let (max_length, lower_case) = read_transformer(&dir.join(TRANSFORMER))?;
         Ok(Some(Self {
             pooling: read_pooling(&dir.join(&modules[1].path).join("config.json"))?,
             normalize,
-            max_length: read_max_length(&dir.join(TRANSFORMER))?,
+            max_length,
+            lower_case,
         }))
+    }
+
+    /// Refuses to bring texts to lower case where the tokenizer does not.
+    pub(super) fn check(self, dir: &Path, tokenizer: &Tokenizer) -> Result<()> {
+        match self.lower_case && !tokenizer.config().do_lower_case {
+            true => {
+                let rule = "as in tokenizer_config.json, where it is false";
+                let path = dir.join(TRANSFORMER);
+                Err(refused(&path, "do_lower_case", rule, &true.into()))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Adds the files that say all this, for vectors of so many numbers.
@@ -99,8 +116,10 @@ impl Modules {
             ),
             (
                 TRANSFORMER.to_owned(),
-                // Letter case is the tokenizer's matter.
-                json!({"max_seq_length": self.max_length, "do_lower_case": false}),
+                json!({
+                    "max_seq_length": self.max_length,
+                    "do_lower_case": self.lower_case,
+                }),
             ),
             (
                 format!("{POOLING_FOLDER}/config.json"),
@@ -149,23 +168,24 @@ fn read_pooling(path: &Path) -> Result<Pooling> {
     by_name(one).ok_or_else(|| refused(path, "pooling_mode", rule, mode))
 }
 
-fn read_max_length(path: &Path) -> Result<Option<usize>> {
+/// The most tokens, and whether texts are brought to lower case.
+fn read_transformer(path: &Path) -> Result<(Option<usize>, bool)> {
     if !path.exists() {
-        return Ok(None);
+        return Ok((None, false));
     }
     let config: Map<String, Value> = json::read(path)?;
-    match config.get("max_seq_length") {
-        None | Some(Value::Null) => Ok(None),
+    let lower_case = config.get("do_lower_case") == Some(&Value::Bool(true));
+    let max_length = match config.get("max_seq_length") {
+        None | Some(Value::Null) => None,
         Some(length) => match length.as_u64() {
-            Some(length) => Ok(Some(length as usize)),
-            None => Err(refused(
-                path,
-                "max_seq_length",
-                "a number of tokens",
-                length,
-            )),
+            Some(length) => Some(length as usize),
+            None => {
+                let rule = "a number of tokens";
+                return Err(refused(path, "max_seq_length", rule, length));
+            }
         },
-    }
+    };
+    Ok((max_length, lower_case))
 }
 
 /// Refuses a model that puts words of its own before each text, since its vectors would be
@@ -186,8 +206,7 @@ fn check_prompt(path: &Path) -> Result<()> {
     }
 }
 
-/// The model's own files by the names that `BertModel` has for its weights, without a
-/// prefix.
+/// The name of a weight in a `BertModel`, which has no prefix.
 pub(super) fn bare_name(name: String, prefix: &str) -> String {
     let bare = name
         .strip_prefix(prefix)

@@ -44,14 +44,14 @@ pub struct Corpus {
 
 /// What a search has found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
+pub struct SearchHit {
     /// Row of the corpus, from 0.
     pub row: usize,
     /// Its cosine with what was searched for.
     pub score: f32,
 }
 
-impl Hit {
+impl SearchHit {
     /// The better one first; of equals, the one with the lower row.
     fn order(&self, other: &Self) -> Ordering {
         let by_score = other.score.total_cmp(&self.score);
@@ -83,7 +83,7 @@ impl Corpus {
     ///
     /// # Errors
     /// When `top_k` is 0, or queries are of another length than the corpus.
-    pub fn search(&self, queries: ArrayView2<f32>, top_k: usize) -> Result<Vec<Vec<Hit>>> {
+    pub fn search(&self, queries: ArrayView2<f32>, top_k: usize) -> Result<Vec<Vec<SearchHit>>> {
         if top_k == 0 {
             return Err(Error::config("top_k", "at least 1", top_k));
         }
@@ -92,7 +92,7 @@ impl Corpus {
             return Err(Error::config("queries", rule, queries.ncols()));
         }
         let queries = unit(queries);
-        let mut found: Vec<Vec<Hit>> = vec![Vec::new(); queries.nrows()];
+        let mut found: Vec<Vec<SearchHit>> = vec![Vec::new(); queries.nrows()];
         for (found, queries) in found
             .chunks_mut(QUERIES)
             .zip(queries.axis_chunks_iter(Axis(0), QUERIES))
@@ -109,16 +109,16 @@ impl Corpus {
 }
 
 /// Adds the scores of the rows from `first` on, and keeps the best, in order.
-fn keep_best(hits: &mut Vec<Hit>, first: usize, scores: ArrayView1<f32>, top_k: usize) {
+fn keep_best(hits: &mut Vec<SearchHit>, first: usize, scores: ArrayView1<f32>, top_k: usize) {
     let hit = |(row, &score): (usize, &f32)| match score.is_nan() {
         // A vector that is none is like nothing.
-        true => Hit { row, score: -1.0 },
-        false => Hit { row, score },
+        true => SearchHit { row, score: -1.0 },
+        false => SearchHit { row, score },
     };
     hits.extend((first..).zip(scores).map(hit));
     if hits.len() > top_k {
-        hits.select_nth_unstable_by(top_k - 1, Hit::order);
+        hits.select_nth_unstable_by(top_k - 1, SearchHit::order);
         hits.truncate(top_k);
     }
-    hits.sort_by(Hit::order);
+    hits.sort_by(SearchHit::order);
 }

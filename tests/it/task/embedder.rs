@@ -6,8 +6,8 @@ use std::process::Command;
 use bertfit::ndarray::Array2;
 use bertfit::tch::{Device, Tensor};
 use bertfit::{
-    BertEmbedder, Collator, Distance, EmbeddingExample, EmbeddingLoss, Error, FineTuner, Pooling,
-    TrainConfig,
+    BertEmbedder, Collator, EmbeddingExample, EmbeddingLoss, Error, FineTuner, Pooling,
+    TrainConfig, TripletDistance,
 };
 use rust_bert::pipelines::sentence_embeddings::SentenceEmbeddingsBuilder;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::fixture::{assert_close, data, minilm, tensors, tiny, with_config, without_dropout};
 
 pub const EUCLIDEAN: EmbeddingLoss = EmbeddingLoss::Triplet {
-    distance: Distance::Euclidean,
+    distance: TripletDistance::Euclidean,
     margin: 5.0,
 };
 pub const COSENT: EmbeddingLoss = EmbeddingLoss::CoSent { scale: 20.0 };
@@ -54,7 +54,7 @@ pub fn embedder(loss: EmbeddingLoss) -> BertEmbedder {
 #[test]
 fn each_loss_and_its_gradients_are_those_of_sentence_transformers() {
     let cosine_triplet = EmbeddingLoss::Triplet {
-        distance: Distance::Cosine,
+        distance: TripletDistance::Cosine,
         margin: 0.5,
     };
     let without = without_dropout(&tiny());
@@ -318,6 +318,21 @@ fn folders_that_make_vectors_otherwise_are_refused() {
         json!({"max_seq_length": "long"}),
         "`max_seq_length` must be a number of tokens",
     );
+    let cased = r#"{"do_lower_case": false, "tokenizer_class": "BertTokenizer"}"#;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let saved = dir.path().join("model");
+    let model = BertEmbedder::builder(tiny()).build().expect("an embedder");
+    model.save(&saved).expect("a saved model");
+    std::fs::write(saved.join("tokenizer_config.json"), cased).expect("a file");
+    BertEmbedder::load(&saved).expect("an embedder");
+    let lower = r#"{"max_seq_length": 9, "do_lower_case": true}"#;
+    std::fs::write(saved.join("sentence_bert_config.json"), lower).expect("a file");
+    let error = BertEmbedder::load(&saved).expect_err("two letter cases");
+    assert!(
+        error
+            .to_string()
+            .contains("`do_lower_case` must be as in tokenizer_config.json")
+    );
     refused(
         "config_sentence_transformers.json",
         json!({"default_prompt_name": "query", "prompts": {"query": "query: "}}),
@@ -366,4 +381,19 @@ fn a_classifier_may_become_an_embedder() {
     let plain = BertEmbedder::builder(tiny()).build().expect("an embedder");
     let vectors = |model: &BertEmbedder| model.embed(&texts()).expect("vectors");
     assert_eq!(vectors(&model), vectors(&plain));
+}
+
+#[test]
+fn a_model_without_a_pooler_gets_one_for_others() {
+    let model = BertEmbedder::builder(data("task/masked_lm"))
+        .build()
+        .expect("an embedder");
+    let names: Vec<String> = model.backbone().named_variables().into_keys().collect();
+    assert!(names.iter().all(|name| !name.contains("pooler")));
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let saved = dir.path().join("model");
+    model.save(&saved).expect("a saved model");
+    let weights = tensors(saved.join("model.safetensors"));
+    assert_eq!(weights["pooler.dense.weight"].size(), [32, 32]);
+    assert!(weights.keys().all(|name| !name.starts_with("bert.")));
 }

@@ -259,7 +259,7 @@ fn rows_that_the_loss_cannot_use_are_named() {
         (EmbeddingLoss::CoSent { scale: f64::NAN }, "scale"),
         (
             EmbeddingLoss::Triplet {
-                distance: bertfit::Distance::Cosine,
+                distance: bertfit::TripletDistance::Cosine,
                 margin: -1.0,
             },
             "margin",

@@ -1,7 +1,7 @@
 //! Cosines of vectors, and searching a corpus.
 
 use bertfit::ndarray::{Array2, array};
-use bertfit::{BertEmbedder, Corpus, Hit, cosine_similarity, paired_cosine_similarity};
+use bertfit::{BertEmbedder, Corpus, SearchHit, cosine_similarity, paired_cosine_similarity};
 use proptest::prelude::*;
 
 use crate::fixture::minilm;
@@ -42,7 +42,7 @@ fn the_nearest_texts_are_found() {
     let corpus = Corpus::new(model.embed(&texts).expect("vectors").view());
     let queries = model.embed(&["What a film!", "music"]).expect("vectors");
     let found = corpus.search(queries.view(), 2).expect("hits");
-    let rows = |hits: &[Hit]| -> Vec<usize> { hits.iter().map(|hit| hit.row).collect() };
+    let rows = |hits: &[SearchHit]| -> Vec<usize> { hits.iter().map(|hit| hit.row).collect() };
     assert_eq!(rows(&found[0]), [3, 2]);
     assert_eq!(rows(&found[1])[0], 1);
     assert!(found[0][0].score >= found[0][1].score);
