@@ -7,7 +7,9 @@
 //!         --text-column sentence1 --pair-column sentence2 --label-column score
 //!
 //! With `--train stsb/train.tsv` it is fitted first. Expected of the lines above:
-//! `"eval_spearmanr"` of 0.867 on STS-B, as sentence-transformers has it.
+//! `"eval_spearmanr"` of 0.867 on STS-B, as sentence-transformers has it. `predictions.jsonl`
+//! has the vector of each text of the test file, and where it has a pair, their cosine:
+//! `{"embedding": […], "similarity": 0.9}`.
 
 mod recipe;
 

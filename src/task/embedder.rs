@@ -25,6 +25,27 @@ use crate::model::{Backbone, BertConfig, ENCODER_PREFIX, HeadWeights, ModelFiles
 const ARCHITECTURE: &str = "BertModel";
 
 /// A BERT that gives texts vectors.
+///
+/// ```
+/// use bertfit::{BertEmbedder, Corpus, EmbeddingExample, EmbeddingLoss, FineTuner, TrainConfig};
+///
+/// let dir = std::env::temp_dir().join("bertfit-embedder");
+/// bertfit::write_tiny_model(dir.join("base"))?;
+/// let train = vec![
+///     EmbeddingExample::scored("the film was great", "a very good film", 0.9),
+///     EmbeddingExample::scored("the film was great", "it was bad", 0.2),
+///     EmbeddingExample::scored("the food was dull", "good food", 0.3),
+/// ];
+/// let builder = BertEmbedder::builder(dir.join("base")).loss(EmbeddingLoss::Cosine);
+/// let mut embedder = builder.normalize(true).build()?;
+/// embedder.fit(&train, &train, &TrainConfig::default())?;
+///
+/// let corpus = Corpus::new(embedder.embed(&["good food", "a dull film"])?.view());
+/// let queries = embedder.embed(&["good food"])?;
+/// assert_eq!(corpus.search(queries.view(), 1)?[0][0].row, 0);
+/// embedder.save(dir.join("fitted"))?; // for sentence-transformers too
+/// # Ok::<(), bertfit::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BertEmbedder {
     backbone: Backbone,

@@ -6,8 +6,8 @@ use std::process::Command;
 use bertfit::ndarray::Array2;
 use bertfit::tch::{Device, Tensor};
 use bertfit::{
-    BertEmbedder, Collator, EmbeddingExample, EmbeddingLoss, Error, FineTuner, Pooling,
-    TrainConfig, TripletDistance,
+    BertEmbedder, Collator, EmbeddingExample, EmbeddingLoss, Error, FineTuner, Pooling, Precision,
+    TrainConfig, TripletDistance, cpu_has_bf16, paired_cosine_similarity,
 };
 use rust_bert::pipelines::sentence_embeddings::SentenceEmbeddingsBuilder;
 use serde_json::{Value, json};
@@ -396,4 +396,32 @@ fn a_model_without_a_pooler_gets_one_for_others() {
     let weights = tensors(saved.join("model.safetensors"));
     assert_eq!(weights["pooler.dense.weight"].size(), [32, 32]);
     assert!(weights.keys().all(|name| !name.starts_with("bert.")));
+}
+
+#[test]
+fn vectors_in_bfloat16_are_near_those_in_float32() {
+    if !cpu_has_bf16() {
+        eprintln!("not run: the CPU has no bfloat16");
+        return;
+    }
+    let of = |precision| {
+        let builder = BertEmbedder::saved(minilm()).precision(precision);
+        let mut model = builder.loss(COSENT).build().expect("an embedder");
+        let vectors = model.embed(&texts()).expect("vectors");
+        let config = TrainConfig {
+            max_steps: Some(2),
+            ..TrainConfig::default()
+        };
+        let rows = reference();
+        let report = model.fit(&rows, &rows, &config).expect("a run");
+        (vectors, report.train_loss)
+    };
+    let (exact, loss) = of(Precision::F32);
+    let (rounded, rounded_loss) = of(Precision::Bf16);
+    let cosines = paired_cosine_similarity(exact.view(), rounded.view());
+    assert!(cosines.iter().all(|&cosine| cosine > 0.999), "{cosines}");
+    assert!(
+        (loss - rounded_loss).abs() < 0.1 * loss,
+        "{loss} {rounded_loss}"
+    );
 }
