@@ -32,7 +32,8 @@ pub struct EmbeddingTarget {
     /// For each example its score, `[N]` (float32); NaN where it has none.
     pub scores: Tensor,
     /// For each example the rows from `N` on that are like it as far as the batch tells,
-    /// its own pair apart, `[N, N + M]` (bool). See [`EmbeddingCollator`].
+    /// its own pair apart, `[N, N + M]` (bool): its text or its pair once more, and the pair
+    /// of an example that has one of these two. Texts are the same if their tokens are.
     pub like: Tensor,
 }
 
@@ -86,11 +87,7 @@ fn columns(examples: &[EmbeddingExample]) -> (Vec<&str>, Vec<usize>) {
     texts.chain(pairs).chain(negatives).unzip()
 }
 
-/// `[N, N + M]`: for each example, which of the other texts are like it.
-///
-/// Texts of the same tokens are the same to the model. What is compared with an example is
-/// like it if it is its text or its pair once more, or the pair of an example that has one
-/// of these two.
+/// [`EmbeddingTarget::like`], row by row.
 fn like(rows: &[Encoding], examples: usize) -> Vec<bool> {
     let mut known: HashMap<&[i64], usize> = HashMap::new();
     let number = |row| {
