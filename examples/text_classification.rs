@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bertfit::{
-    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Error, Example, Labels,
+    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels,
     Predictions, Result, Table,
 };
 use clap::Parser;
@@ -58,28 +58,15 @@ impl AsMut<Common> for Args {
 
 impl Args {
     fn table(&self, path: &Path) -> Result<Table> {
-        let index = |column: &str| {
-            column.parse::<usize>().map_err(|_| Error::Config {
-                field: "column",
-                rule: "an index from 0 for a table without a header".to_owned(),
-                got: column.to_owned(),
-            })
-        };
-        let mut table = Table::open(path);
-        if self.no_header {
-            table = table.no_header().text(index(&self.text_column)?);
-            table = table.label(index(&self.label_column)?);
-            if let Some(pair) = &self.pair_column {
-                table = table.pair(index(pair)?);
-            }
-            return Ok(table);
+        let column = |name: &str| recipe::column(name, self.no_header);
+        let mut table = Table::open(path).text(column(&self.text_column)?);
+        table = table.label(column(&self.label_column)?);
+        if let Some(pair) = &self.pair_column {
+            table = table.pair(column(pair)?);
         }
-        table = table
-            .text(&self.text_column[..])
-            .label(&self.label_column[..]);
-        Ok(match &self.pair_column {
-            Some(pair) => table.pair(&pair[..]),
-            None => table,
+        Ok(match self.no_header {
+            true => table.no_header(),
+            false => table,
         })
     }
 }

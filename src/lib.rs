@@ -18,15 +18,16 @@ mod train;
 
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
-    ChoiceExample, ChoiceFile, Column, Dataset, DevSize, Example, Format, IndexedTable, Labels,
-    QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords, Text, stratified_split,
-    train_dev_split,
+    ChoiceExample, ChoiceFile, Column, Dataset, DevSize, EmbeddingExample, Example, Format,
+    IndexedTable, Labels, QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords,
+    Text, stratified_split, train_dev_split,
 };
 pub use encode::{
-    AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, Encoding, Inputs,
-    Limits, MaskCollator, Masking, MultiLabelCollator, NumberCollator, Padding, QaCollator, QaRows,
-    QaTarget, Sampler, SentenceTags, TagCollator, TagTarget, Target, TextEncoder, TokenBlock,
-    TokenBlocks, Tokenizer, TokenizerConfig, Truncation, TruncationSide, pad,
+    AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, EmbeddingCollator,
+    EmbeddingTarget, Encoding, Inputs, Limits, MaskCollator, Masking, MultiLabelCollator,
+    NumberCollator, Padding, QaCollator, QaRows, QaTarget, Sampler, SentenceTags, TagCollator,
+    TagTarget, Target, TextEncoder, TokenBlock, TokenBlocks, Tokenizer, TokenizerConfig,
+    Truncation, TruncationSide, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
@@ -42,11 +43,13 @@ pub use model::{
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;
 pub use task::{
-    Answer, BertClassifier, BertClassifierBuilder, BertMaskedLm, BertMaskedLmBuilder,
-    BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, BertMultipleChoice,
-    BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
-    BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
-    Entity, Fill, MultiLabelPredictions, Predictions, WordTag,
+    Answer, BertClassifier, BertClassifierBuilder, BertEmbedder, BertEmbedderBuilder, BertMaskedLm,
+    BertMaskedLmBuilder, BertMultiLabelClassifier, BertMultiLabelClassifierBuilder,
+    BertMultipleChoice, BertMultipleChoiceBuilder, BertQuestionAnswerer,
+    BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder, BertTokenClassifier,
+    BertTokenClassifierBuilder, Choice, ClassLoss, Corpus, EmbeddingLoss, Entity, Fill,
+    MultiLabelPredictions, Pooling, Predictions, SearchHit, TripletDistance, WordTag,
+    cosine_similarity, paired_cosine_similarity,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

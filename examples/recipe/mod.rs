@@ -7,14 +7,15 @@ use std::process::ExitCode;
 
 use bertfit::tch::Device;
 use bertfit::{
-    AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Dataset, EvalEvery, FineTuner, ItemOf,
-    Precision, ProgressBar, Result, RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
+    AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, Error, EvalEvery,
+    FineTuner, ItemOf, Precision, ProgressBar, Result, RunFolder, Schedule, TrainConfig, Trainer,
+    Warmup, model_dir,
 };
 use clap::{Args, Parser};
 use serde_json::Value;
 
 /// The flags of all recipes.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Common {
     /// Model folder, or a name on the Hugging Face Hub: an encoder to fit, or a fitted model
     #[arg(long)]
@@ -213,6 +214,20 @@ pub fn is_fitted(model: &Path, architecture: &str) -> Result<bool> {
     let config = BertConfig::from_dir(model)?;
     let mut names = config.architectures.iter();
     Ok(names.any(|name| name.ends_with(architecture)))
+}
+
+/// A column as the command line names it: by its index where there is no header.
+#[allow(dead_code)] // Some tasks have no tables.
+pub fn column(name: &str, no_header: bool) -> Result<Column> {
+    match name.parse::<usize>() {
+        _ if !no_header => Ok(name.into()),
+        Ok(index) => Ok(index.into()),
+        Err(_) => Err(Error::Config {
+            field: "column",
+            rule: "an index from 0 for a table without a header".to_owned(),
+            got: name.to_owned(),
+        }),
+    }
 }
 
 /// The settings that the builders of all tasks have.

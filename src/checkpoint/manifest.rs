@@ -1,13 +1,14 @@
 //! The SHA-256 sums of a checkpoint's files, in a file beside them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::files_below;
 use crate::error::{Error, PathContext, Result};
 use crate::json;
 
@@ -61,13 +62,8 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<()> {
 
 /// The files of the folder but the manifest, in alphabetical order.
 fn names(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).reading(dir)? {
-        let name = entry.reading(dir)?.file_name();
-        names.push(name.to_string_lossy().into_owned());
-    }
+    let mut names = files_below(dir)?;
     names.retain(|name| name != MANIFEST);
-    names.sort();
     Ok(names)
 }
 

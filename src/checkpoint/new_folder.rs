@@ -1,9 +1,11 @@
 //! Folders that are written whole or not at all: everything goes into a temporary
 //! sibling first, is flushed to the disk, and takes its name in the end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use super::files_below;
 use crate::error::{PathContext, Result};
 
 /// A folder in the making. Dropped before [`commit`](Self::commit), it leaves
@@ -35,31 +37,32 @@ impl NewFolder {
     /// Gives the folder its name. Where one of that name exists, each file takes
     /// its place in it, one by one; other files there are left alone.
     pub(crate) fn commit(self) -> Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.draft).reading(&self.draft)? {
-            files.push(entry.reading(&self.draft)?.path());
-        }
-        files.sort();
-        for file in &files {
-            File::open(file)
+        let files = files_below(&self.draft)?;
+        for name in &files {
+            let file = self.draft.join(name);
+            File::open(&file)
                 .and_then(|opened| opened.sync_all())
-                .writing(file)?;
+                .writing(&file)?;
         }
         if !self.target.exists() {
             fs::rename(&self.draft, &self.target).writing(&self.target)?;
         } else {
-            for file in &files {
-                let place = self.target.join(file.file_name().unwrap_or_default());
-                fs::rename(file, &place).writing(&place)?;
+            for name in &files {
+                let place = self.target.join(name);
+                let parent = place.parent().unwrap_or(&self.target);
+                fs::create_dir_all(parent).writing(parent)?;
+                fs::rename(self.draft.join(name), &place).writing(&place)?;
             }
         }
         // The names are on the disk once their folder is.
-        let parent = self
-            .target
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        for folder in [self.target.as_path(), parent.unwrap_or(Path::new("."))] {
-            sync_folder(folder)?;
+        let places = files.iter().map(|name| self.target.join(name));
+        let folders = places.chain([self.target.clone()]).filter_map(|place| {
+            let parent = place.parent()?;
+            let here = parent.as_os_str().is_empty();
+            Some(if here { ".".into() } else { parent.to_owned() })
+        });
+        for folder in folders.collect::<BTreeSet<PathBuf>>() {
+            sync_folder(&folder)?;
         }
         Ok(())
     }
@@ -105,18 +108,20 @@ mod tests {
         let target = dir.path().join("model");
         for content in ["old", "new"] {
             let folder = NewFolder::create(&target).expect("a new folder");
-            fs::write(folder.path().join("config.json"), content).expect("a file");
+            fs::create_dir(folder.path().join("part")).expect("a folder");
+            for name in ["config.json", "part/config.json"] {
+                fs::write(folder.path().join(name), content).expect("a file");
+            }
             folder.commit().expect("a commit");
-            fs::write(target.join("notes.txt"), "mine").expect("a file");
+            for name in ["notes.txt", "part/notes.txt"] {
+                fs::write(target.join(name), "mine").expect("a file");
+            }
         }
-        assert_eq!(
-            fs::read_to_string(target.join("config.json")).expect("a file"),
-            "new"
-        );
-        assert_eq!(
-            fs::read_to_string(target.join("notes.txt")).expect("a file"),
-            "mine"
-        );
+        let content = |name: &str| fs::read_to_string(target.join(name)).expect("a file");
+        assert_eq!(content("config.json"), "new");
+        assert_eq!(content("part/config.json"), "new");
+        assert_eq!(content("notes.txt"), "mine");
+        assert_eq!(content("part/notes.txt"), "mine");
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
     }
 }

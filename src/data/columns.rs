@@ -1,4 +1,4 @@
-//! Which columns hold the text, its pair and the label, and how they are taken
+//! Which columns hold the texts of a row and its label, and how they are taken
 //! out of a record. Records come from `records`; files are not touched here.
 
 use std::fmt;
@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::example::Example;
 use super::raw_label::RawLabel;
 use super::records::{Record, kind};
 use crate::error::{Error, Result, RowProblem};
@@ -52,7 +51,17 @@ impl fmt::Display for Column {
 pub(super) struct Columns {
     pub(super) text: Column,
     pub(super) pair: Option<Column>,
+    pub(super) negative: Option<Column>,
     pub(super) label: Option<Column>,
+}
+
+/// A row as its columns hold it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) text: String,
+    pub(super) pair: Option<String>,
+    pub(super) negative: Option<String>,
+    pub(super) label: Option<RawLabel>,
 }
 
 /// Where the wanted columns are in the records of one file.
@@ -62,6 +71,7 @@ pub(super) struct Layout {
     width: Option<usize>,
     text: Place,
     pair: Option<Place>,
+    negative: Option<Place>,
     label: Option<Place>,
 }
 
@@ -106,12 +116,13 @@ impl Layout {
             width,
             text: place(&columns.text, "text column")?,
             pair: optional(&columns.pair, "pair column")?,
+            negative: optional(&columns.negative, "negative column")?,
             label: optional(&columns.label, "label column")?,
         })
     }
 
     /// The wanted fields of one record.
-    pub(super) fn pick(&self, record: &Record) -> Result<Example<Option<RawLabel>>, RowProblem> {
+    pub(super) fn pick(&self, record: &Record) -> Result<Row, RowProblem> {
         if let (Some(expected), Record::Fields(fields)) = (self.width, record)
             && fields.len() != expected
         {
@@ -120,18 +131,17 @@ impl Layout {
                 found: fields.len(),
             });
         }
-        let text = self.text.text(record)?;
-        let pair = self
-            .pair
-            .as_ref()
-            .map(|place| place.text(record))
-            .transpose()?;
-        let label = self
-            .label
-            .as_ref()
-            .map(|place| place.label(record))
-            .transpose()?;
-        Ok(Example { text, pair, label })
+        let text = |place: &Option<Place>| {
+            let place = place.as_ref();
+            place.map(|place| place.text(record)).transpose()
+        };
+        let label = self.label.as_ref().map(|place| place.label(record));
+        Ok(Row {
+            text: self.text.text(record)?,
+            pair: text(&self.pair)?,
+            negative: text(&self.negative)?,
+            label: label.transpose()?,
+        })
     }
 }
 

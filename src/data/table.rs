@@ -5,7 +5,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use super::columns::{self, Column, Columns, Layout};
+use super::columns::{self, Column, Columns, Layout, Row};
 use super::decompress::open;
 use super::example::Example;
 use super::format::Format;
@@ -40,9 +40,6 @@ pub struct Table {
     known: Option<Labels>,
 }
 
-/// A row as its columns hold it.
-type Row = Example<Option<RawLabel>>;
-
 impl Table {
     /// The file at `path`, with the text in column `text` and the label in column
     /// `label` unless said otherwise. It is opened when it is read.
@@ -54,6 +51,7 @@ impl Table {
             columns: Columns {
                 text: "text".into(),
                 pair: None,
+                negative: None,
                 label: None,
             },
             label: "label".into(),
@@ -111,7 +109,7 @@ impl Table {
     /// - [`Error::Config`]: the format is unknown, a column is named where there
     ///   are no names, or counted where there is no order.
     pub fn read(&self) -> Result<Vec<Example>> {
-        self.rows(|row| self.labelled(row))
+        self.rows(&self.labelled_columns(), |row| self.labelled(row))
     }
 
     /// All rows with any number of labels each, for several classes a row: names between
@@ -121,7 +119,7 @@ impl Table {
     /// As [`read`](Self::read), but a row may have no label; none of them may stand there
     /// twice.
     pub fn read_lists(&self, separator: char) -> Result<Vec<Example<Vec<String>>>> {
-        self.rows(|row| {
+        self.rows(&self.labelled_columns(), |row| {
             let row = self.interpreted(row, |label| label.names(separator))?;
             row.label.iter().try_for_each(|label| self.check(label))?;
             Ok(row)
@@ -136,7 +134,7 @@ impl Table {
     /// there are more or fewer than in the first row.
     pub fn read_numbers(&self) -> Result<Vec<Example<Vec<f32>>>> {
         let mut expected = None;
-        self.rows(|row| {
+        self.rows(&self.labelled_columns(), |row| {
             let row = self.interpreted(row, RawLabel::numbers)?;
             let found = row.label.len();
             match *expected.get_or_insert(found) {
@@ -149,13 +147,15 @@ impl Table {
         })
     }
 
-    fn rows<L>(
+    /// Each row of these columns as `interpret` reads it.
+    pub(super) fn rows<T>(
         &self,
-        mut interpret: impl FnMut(Row) -> Result<Example<L>, RowProblem>,
-    ) -> Result<Vec<Example<L>>> {
+        columns: &Columns,
+        mut interpret: impl FnMut(Row) -> Result<T, RowProblem>,
+    ) -> Result<Vec<T>> {
         let mut examples = Vec::new();
         let (mut records, header) = self.records()?;
-        self.scan(&mut records, header, &self.labelled_columns(), |_, row| {
+        self.scan(&mut records, header, columns, |_, row| {
             examples.push(interpret(row)?);
             Ok(())
         })?;
@@ -178,18 +178,14 @@ impl Table {
     /// # Errors
     /// As [`read`](Self::read), but for what concerns labels.
     pub fn read_texts(&self) -> Result<Vec<Example<()>>> {
-        let mut texts = Vec::new();
-        let (mut records, header) = self.records()?;
-        self.scan(&mut records, header, &self.columns, |_, row| {
-            let Example { text, pair, .. } = row;
-            texts.push(Example {
+        self.rows(&self.columns, |row| {
+            let Row { text, pair, .. } = row;
+            Ok(Example {
                 text,
                 pair,
                 label: (),
-            });
-            Ok(())
-        })?;
-        Ok(texts)
+            })
+        })
     }
 
     /// Whether the file has the label column, as its header or its first row tells;
@@ -199,9 +195,17 @@ impl Table {
     /// When the file cannot be opened, read or decompressed, or its format is
     /// unknown.
     pub fn has_label(&self) -> Result<bool> {
+        self.has(&self.label)
+    }
+
+    /// Whether the file has a column, as [`has_label`](Self::has_label).
+    ///
+    /// # Errors
+    /// As [`has_label`](Self::has_label).
+    pub fn has(&self, column: &Column) -> Result<bool> {
         let (mut records, header) = self.records()?;
         let first = records.read()?;
-        Ok(first.is_some_and(|(_, first)| columns::has(&self.label, first, header)))
+        Ok(first.is_some_and(|(_, first)| columns::has(column, first, header)))
     }
 
     /// What the labels look like, by Hugging Face's names: `multi_label_classification`
@@ -256,6 +260,11 @@ impl Table {
         Ok((format, self.header && columns))
     }
 
+    /// The columns of texts.
+    pub(super) fn text_columns(&self) -> &Columns {
+        &self.columns
+    }
+
     /// The columns of a row for training.
     pub(super) fn labelled_columns(&self) -> Columns {
         Columns {
@@ -277,13 +286,15 @@ impl Table {
         row: Row,
         interpret: impl Fn(RawLabel) -> Result<L, String>,
     ) -> Result<Example<L>, RowProblem> {
-        let Example { text, pair, label } = row;
+        let Row {
+            text, pair, label, ..
+        } = row;
         let label = interpret(label.expect("the layout has a label column"));
         let label = label.map_err(|problem| self.label_problem(problem))?;
         Ok(Example { text, pair, label })
     }
 
-    fn label_problem(&self, problem: String) -> RowProblem {
+    pub(super) fn label_problem(&self, problem: String) -> RowProblem {
         RowProblem::Field {
             field: self.label.to_string(),
             problem,

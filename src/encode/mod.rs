@@ -4,6 +4,7 @@
 mod batch;
 mod choice_collator;
 mod collator;
+mod embedding_collator;
 mod loader;
 mod mask_collator;
 mod qa_collator;
@@ -18,6 +19,7 @@ pub use batch::{Batch, Inputs, Limits, Padding, Target, pad};
 pub(crate) use batch::{KnownState, LOWEST};
 pub use choice_collator::{ChoiceCollator, ChoiceTarget};
 pub use collator::{ClassCollator, Collator, TextEncoder};
+pub use embedding_collator::{EmbeddingCollator, EmbeddingTarget};
 pub(crate) use loader::{lengths, load};
 pub use mask_collator::{MaskCollator, Masking};
 pub(crate) use qa_collator::context_tokens;

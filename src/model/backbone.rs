@@ -10,18 +10,21 @@ use tch::{Device, Tensor};
 use super::config::BertConfig;
 use super::encoder::BertEncoder;
 use super::files::{CONFIG_FILE, ModelFiles};
+use super::linear::Linear;
 use super::precision::Precision;
 use super::weights::{self, LoadReport, LoadRules};
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
 use crate::error::{Error, Result};
 
 /// The prefix of the encoder's names in the checkpoints of every task.
-pub(super) const ENCODER_PREFIX: &str = "bert";
+pub(crate) const ENCODER_PREFIX: &str = "bert";
 
 /// A BERT with its tokenizer, on one device; a task puts a head on it.
 #[derive(Debug)]
 pub struct Backbone {
     variables: VarStore,
+    /// Weights that are loaded and saved, but not used.
+    spare: Option<VarStore>,
     encoder: BertEncoder,
     tokenizer: Tokenizer,
     config: BertConfig,
@@ -36,8 +39,15 @@ pub struct BackboneBuilder {
     device: Device,
     precision: Precision,
     seed: u64,
-    pooler: bool,
+    pooler: Pooler,
     head: HeadWeights,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pooler {
+    Used,
+    Spare,
+    Absent,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +89,13 @@ impl Backbone {
     /// the model's.
     pub fn named_variables(&self) -> BTreeMap<String, Tensor> {
         self.variables.variables().into_iter().collect()
+    }
+
+    /// The same with those that are only kept.
+    fn all_weights(&self) -> BTreeMap<String, Tensor> {
+        let mut weights = self.named_variables();
+        weights.extend(self.spare.iter().flat_map(VarStore::variables));
+        weights
     }
 
     /// The encoder.
@@ -141,7 +158,7 @@ impl Backbone {
         let config = serde_json::to_value(config).expect("numbers and names");
         ModelFiles {
             json: BTreeMap::from([(CONFIG_FILE.to_owned(), config)]),
-            weights: self.named_variables(),
+            weights: self.all_weights(),
             tokenizer: self.tokenizer.clone(),
         }
     }
@@ -154,7 +171,7 @@ impl BackboneBuilder {
             device: Device::Cpu,
             precision: Precision::default(),
             seed: 42,
-            pooler: true,
+            pooler: Pooler::Used,
             head: HeadWeights::Found,
         }
     }
@@ -180,7 +197,14 @@ impl BackboneBuilder {
 
     /// Leaves the pooler out, for heads that read every token.
     pub fn without_pooler(mut self) -> Self {
-        self.pooler = false;
+        self.pooler = Pooler::Absent;
+        self
+    }
+
+    /// Keeps the pooler of the folder, or a random one, for others that load what is saved:
+    /// the encoder is without it, and it is not trained.
+    pub(crate) fn spare_pooler(mut self) -> Self {
+        self.pooler = Pooler::Spare;
         self
     }
 
@@ -219,10 +243,16 @@ impl BackboneBuilder {
         tch::manual_seed(self.seed as i64);
         let variables = VarStore::new(self.device);
         let root = variables.root();
-        let encoder = BertEncoder::new(&(&root / ENCODER_PREFIX), &config, self.pooler)?;
+        let used = self.pooler == Pooler::Used;
+        let encoder = BertEncoder::new(&(&root / ENCODER_PREFIX), &config, used)?;
         let head = head(&root, &config)?;
+        let spare = match self.pooler {
+            Pooler::Spare => Some(spare_pooler(&config)?),
+            Pooler::Used | Pooler::Absent => None,
+        };
         let mut backbone = Backbone {
             variables,
+            spare,
             encoder,
             tokenizer,
             config,
@@ -239,7 +269,7 @@ impl BackboneBuilder {
                 },
                 keep_fresh: &|name| self.head == HeadWeights::Fresh && !of_encoder(name),
             };
-            backbone.report = weights::load(&dir, &backbone.named_variables(), &rules)?;
+            backbone.report = weights::load(&dir, &backbone.all_weights(), &rules)?;
             let LoadReport {
                 loaded,
                 fresh,
@@ -255,6 +285,15 @@ impl BackboneBuilder {
         }
         Ok((backbone, head))
     }
+}
+
+fn spare_pooler(config: &BertConfig) -> Result<VarStore> {
+    let mut spare = VarStore::new(Device::Cpu);
+    let path = &spare.root() / ENCODER_PREFIX / "pooler" / "dense";
+    let (size, std) = (config.hidden_size, config.initializer_range);
+    Linear::new(&path, size, size, std)?;
+    spare.freeze();
+    Ok(spare)
 }
 
 /// A vocabulary that does not fit the embeddings would train, and give nonsense.

@@ -9,8 +9,8 @@ mod lm_head;
 mod precision;
 pub(crate) mod weights;
 
-pub(crate) use backbone::HeadWeights;
 pub use backbone::{Backbone, BackboneBuilder};
+pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
 pub use config::{Activation, BertConfig};
 pub use encoder::BertEncoder;
 pub use files::ModelFiles;

@@ -275,7 +275,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if !loss.is_finite() {
             return Err(not_finite("loss", loss));
         }
-        if done == 0 && self.config.check_gradients && group.count > 0.0 {
+        // Of a loss that has nothing left to gain all gradients are zero.
+        if done == 0 && self.config.check_gradients && group.count > 0.0 && group.loss != 0.0 {
             let variables = self.model.backbone().named_variables();
             check_gradients(&variables, |name| self.model.gradient_may_be_zero(name))?;
         }
@@ -399,6 +400,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         }
         self.best.restore(&self.trainable)?;
         let state = self.state;
+        if state.seen.rows > 0 && state.seen.loss == 0.0 {
+            log::warn!("the loss was 0 in all steps: there was nothing to learn");
+        }
         // A run that had ended before has taken no time since.
         let train_runtime = match state.global_step > self.plan.resumed_step {
             true => self.earlier + self.start.elapsed().as_secs_f64(),

@@ -15,7 +15,7 @@ fn run(name: &str, arguments: &[&str]) -> Output {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-fn command(name: &str, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+pub fn command(name: &str, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let tests = std::env::current_exe().expect("the path of this binary");
     let target = tests.parent().and_then(Path::parent).expect("target/debug");
     let program = target

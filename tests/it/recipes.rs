@@ -2,11 +2,13 @@
 //! they write, and what stands in them. `tests/it/examples.rs` has the rest of the
 //! contract.
 
+mod embeddings;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::examples::{read_json, stdout};
+use crate::examples::{command, read_json, stdout};
 use crate::fixture::tiny;
 
 /// A temporary folder with files, in which a recipe runs.
@@ -24,15 +26,27 @@ impl Bench {
     /// Runs a recipe; words that begin with `@` are files of the folder. Returns what it
     /// prints.
     fn run(&self, recipe: &str, words: &str) -> Value {
-        let path = |word: &str| match word.strip_prefix('@') {
-            Some(name) => self.0.path().join(name).to_string_lossy().into_owned(),
-            None => word.to_owned(),
-        };
-        let words: Vec<String> = words.split_whitespace().map(path).collect();
+        let words = self.words(words);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let output = stdout(recipe, &words);
         let results = serde_json::from_str(output.lines().last().expect("a line"));
         results.expect("JSON")
+    }
+
+    /// The same where it must fail: its exit status, and what it says.
+    fn fails(&self, recipe: &str, words: &str) -> (i32, String) {
+        let words = self.words(words);
+        let output = command(recipe, &words).output().expect("an example");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().expect("a status"), errors)
+    }
+
+    fn words(&self, words: &str) -> Vec<String> {
+        let path = |word: &str| match word.strip_prefix('@') {
+            Some(name) => self.0.path().join(name).to_string_lossy().into_owned(),
+            None => word.to_owned(),
+        };
+        words.split_whitespace().map(path).collect()
     }
 
     fn predictions(&self, out: &str) -> Vec<Value> {

@@ -8,6 +8,7 @@ mod formats;
 mod indexed;
 mod labels;
 mod messages;
+mod pairs;
 mod round_trip;
 mod split;
 mod squad;

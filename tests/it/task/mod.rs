@@ -1,8 +1,12 @@
 mod classifier;
+mod embedder;
+mod embedder_rows;
+mod embedder_training;
 mod masked_lm;
 mod multiple_choice;
 mod parity;
 mod question_answerer;
 mod scores;
+mod similarity;
 mod token_classifier;
 mod transformers;
