@@ -25,15 +25,16 @@ pub use data::{
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, Encoding, Inputs,
     Limits, MaskCollator, Masking, MultiLabelCollator, NumberCollator, Padding, QaCollator, QaRows,
-    QaTarget, Sampler, SentenceTags, TagCollator, TagTarget, Target, TextEncoder, TokenBlock,
-    TokenBlocks, Tokenizer, TokenizerConfig, Truncation, TruncationSide, pad,
+    QaTarget, Sampler, SentenceTags, TagCollator, TagTarget, Target, TextCollator, TextEncoder,
+    TokenBlock, TokenBlocks, Tokenizer, TokenizerConfig, Truncation, TruncationSide, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
 pub use hub::model_dir;
 pub use metrics::{
-    ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics, Scheme,
-    SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman, tag_spans,
+    Bleu, ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics,
+    RougeL, Sari, Scheme, SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman,
+    tag_spans,
 };
 pub use model::{
     Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, ModelFiles,
@@ -42,11 +43,12 @@ pub use model::{
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;
 pub use task::{
-    Answer, BertClassifier, BertClassifierBuilder, BertMaskedLm, BertMaskedLmBuilder,
-    BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, BertMultipleChoice,
-    BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
-    BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
-    Entity, Fill, MultiLabelPredictions, Predictions, WordTag,
+    Answer, BertClassifier, BertClassifierBuilder, BertGenerator, BertGeneratorBuilder,
+    BertMaskedLm, BertMaskedLmBuilder, BertMultiLabelClassifier, BertMultiLabelClassifierBuilder,
+    BertMultipleChoice, BertMultipleChoiceBuilder, BertQuestionAnswerer,
+    BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder, BertTokenClassifier,
+    BertTokenClassifierBuilder, Choice, ClassLoss, Entity, Fill, Generation, MultiLabelPredictions,
+    Predictions, StopBeams, WordTag,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

@@ -45,6 +45,14 @@ impl Linear {
             .doing("applying a dense layer")
     }
 
+    /// The same layer with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
     pub(crate) fn is_trained(&self) -> bool {
         self.weight.requires_grad() || self.bias.requires_grad()
     }
@@ -82,6 +90,15 @@ impl LayerNorm {
         .doing("normalising a layer")
     }
 
+    /// The same norm with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            eps: self.eps,
+        }
+    }
+
     pub(crate) fn is_trained(&self) -> bool {
         self.weight.requires_grad() || self.bias.requires_grad()
     }
@@ -116,6 +133,14 @@ impl Embedding {
             let _ = zeroed.doing("zeroing the padding vector")?;
         }
         Ok(Self { weight, padding_id })
+    }
+
+    /// The same table with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            padding_id: self.padding_id,
+        }
     }
 
     pub(crate) fn weight(&self) -> &Tensor {

@@ -1,4 +1,5 @@
-//! Multi-head self-attention, the one place that knows where rows end.
+//! Multi-head attention of tokens to those of their own row, the one place that knows where
+//! rows end.
 
 use tch::nn::Path;
 use tch::{Kind, TchError, Tensor};
@@ -13,18 +14,19 @@ use crate::native::Autocast;
 /// product after it find them in the cache.
 const SCORES_AT_ONCE: i64 = 1 << 20;
 
+/// Queries, keys and values of several heads.
 #[derive(Debug)]
-pub(super) struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+pub(in crate::model) struct Attention {
+    pub(in crate::model) query: Linear,
+    pub(in crate::model) key: Linear,
+    pub(in crate::model) value: Linear,
     heads: i64,
-    head_size: i64,
-    dropout: f64,
+    pub(in crate::model) head_size: i64,
+    pub(in crate::model) dropout: f64,
 }
 
-impl SelfAttention {
-    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+impl Attention {
+    pub(in crate::model) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
         let (size, std) = (config.hidden_size, config.initializer_range);
         let dense = |name: &str| Linear::new(&(path / name), size, size, std);
         Ok(Self {
@@ -35,6 +37,16 @@ impl SelfAttention {
             head_size: config.head_size(),
             dropout: config.attention_probs_dropout_prob,
         })
+    }
+
+    /// The same with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            query: self.query.shared(),
+            key: self.key.shared(),
+            value: self.value.shared(),
+            ..*self
+        }
     }
 
     /// `[T, H]` to `[T, H]`
@@ -81,7 +93,7 @@ impl SelfAttention {
         let [query, key, value] = parts;
         let (query, key, value) = (heads(query)?, heads(key)?, heads(value)?);
         let mixed = match query.device().is_cuda() {
-            true => attend(&query, &key, &value, group, dropout),
+            true => attend(&query, &key, &value, group.bias.as_ref(), dropout),
             false => attend_in_cache(&query, &key, &value, group, dropout),
         }?; // [B, heads, L, head_size]
         mixed.f_transpose(1, 2)?.f_reshape([group.tokens(), -1])
@@ -96,15 +108,16 @@ fn joined(parts: Vec<Tensor>) -> Result<Tensor, TchError> {
     }
 }
 
-/// Attention by libtorch's choice of kernel; all `[B, heads, L, head_size]`.
-fn attend(
+/// Attention by libtorch's choice of kernel; all `[B, heads, L, head_size]`, and `bias`,
+/// which is added to the scores, of a shape that expands to `[B, heads, L, L]`.
+pub(in crate::model) fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
-    group: &Group,
+    bias: Option<&Tensor>,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let bias = match &group.bias {
+    let bias = match bias {
         Some(bias) => bias.f_to_kind(query.kind())?,
         // tch 0.17 cannot leave it out.
         None => Tensor::f_zeros([1, 1, 1, 1], (query.kind(), query.device()))?,
@@ -131,7 +144,7 @@ fn attend_in_cache(
 ) -> Result<Tensor, TchError> {
     let size = query.size();
     let [rows, heads, length, head_size] = size[..] else {
-        unreachable!("`SelfAttention::attend` makes four dimensions");
+        unreachable!("`Attention::attend` makes four dimensions");
     };
     let scale = (head_size as f64).powf(-0.5);
     let all = rows * heads;
