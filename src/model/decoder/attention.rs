@@ -56,7 +56,7 @@ impl Attention {
     ) -> Result<Tensor> {
         let query = self.split(&self.query.forward(state)?)?;
         let dropout = if train { self.dropout } else { 0.0 };
-        attend(&query, &seen.key, &seen.value, bias, dropout)
+        attend([&query, &seen.key, &seen.value], bias, dropout)
             .and_then(|mixed| mixed.f_transpose(1, 2)?.f_flatten(2, 3))
             .doing("attending")
     }

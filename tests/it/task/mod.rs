@@ -1,4 +1,5 @@
 mod classifier;
+mod generator;
 mod masked_lm;
 mod multiple_choice;
 mod parity;
