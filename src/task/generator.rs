@@ -20,6 +20,10 @@ use crate::task::search::{Limits, Writer, search};
 use crate::task::source::{Source, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
 
+/// Tokens that are read and written at once, those of each beam counted: each takes the memory
+/// of its keys and values in all layers.
+const TOKENS_AT_ONCE: usize = 2 * predict::TOKENS_PER_BATCH;
+
 /// Rows of an evaluation that are read and written about at once.
 const ROWS_AT_ONCE: usize = 1024;
 
@@ -279,9 +283,10 @@ impl BertGenerator {
         let limits = self.limits(generation)?;
         let encoder = self.encoder()?;
         let encodings = encoder.encode(texts)?;
-        let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        // Each beam is a row of the decoder's batches.
-        let budget = (predict::TOKENS_PER_BATCH / generation.num_beams).max(1);
+        let lengths = encodings.iter().map(Encoding::len);
+        let lengths = lengths.map(|length| length + limits.max_new_tokens);
+        let lengths: Vec<usize> = lengths.collect();
+        let budget = (TOKENS_AT_ONCE / generation.num_beams).max(1);
         let mut written = vec![Vec::new(); texts.len()];
         predict::each_batch(&self.backbone, &lengths, budget, |rows| {
             let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();

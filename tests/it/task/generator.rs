@@ -1,12 +1,15 @@
 //! Texts about texts as a user meets them, and against transformers.
 
+use std::path::Path;
+
 use bertfit::tch::{Kind, Tensor, no_grad};
 use bertfit::{
-    BertGenerator, Collator, Example, FineTuner, Freeze, Generation, StopBeams, TrainConfig,
+    BertGenerator, Callback, CheckpointEvery, Checkpoints, Collator, Control, Example, FineTuner,
+    Freeze, Generation, StepRecord, StopBeams, TrainConfig, Trainer,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::parity::{batch_equals, logits, transformers_loads};
+use super::parity::{batch_equals, logits, run, transformers_loads};
 use crate::examples::read_json;
 use crate::fixture::{assert_close, data, minilm, tensors, tiny, with_config};
 
@@ -80,6 +83,84 @@ fn transformers_loads_a_saved_model() {
     let [a, b] = BOTH.map(of_transformers);
     for model in [a, b, tied, real] {
         transformers_loads(&model, &rows(), "EncoderDecoderModel", logits);
+    }
+}
+
+#[test]
+fn transformers_writes_the_same_with_a_saved_model() {
+    let Ok(python) = std::env::var("BERTFIT_PYTHON") else {
+        eprintln!("not run: BERTFIT_PYTHON is not set");
+        return;
+    };
+    let texts: Vec<String> = rows().into_iter().map(|row| row.text).collect();
+    for (task, num_beams) in [(BOTH[0], 1), (BOTH[1], 3)] {
+        let path = data(&format!("task/{task}"));
+        let model = BertGenerator::saved(path).max_target_length(9).build();
+        let model = model.expect("a model");
+        let generation = Generation {
+            num_beams,
+            ..Generation::default()
+        };
+        let written = model.generate(&texts, &generation).expect("texts");
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let saved = dir.path().join("model");
+        model.save(&saved).expect("a saved model");
+        let settings = json!({"num_beams": num_beams});
+        let rows = json!({"texts": texts, "settings": settings, "written": written});
+        let path = dir.path().join("rows.json");
+        std::fs::write(&path, rows.to_string()).expect("a file");
+        run(
+            &python,
+            "task/check_generate.py",
+            &saved,
+            "EncoderDecoderModel",
+            &path,
+        );
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_as_if_it_had_not() {
+    for tied in [false, true] {
+        let builder = || {
+            let builder = BertGenerator::builder(tiny()).tie_encoder_decoder(tied);
+            builder.build().expect("a model")
+        };
+        let train = backwards();
+        let run = |dir: Option<&Path>, stop: Option<usize>, resume: bool| {
+            let mut model = builder();
+            let mut trainer = Trainer::new(config()).expect("a trainer");
+            if let Some(dir) = dir {
+                let checkpoints = Checkpoints::new(dir).every(CheckpointEvery::Steps(2));
+                trainer = trainer.checkpoints(checkpoints.resume(resume));
+            }
+            if let Some(step) = stop {
+                trainer = trainer.callback(StopAt(step));
+            }
+            trainer
+                .run(&mut model, &train, Some(&train))
+                .expect("a run");
+            model.backbone().named_variables()
+        };
+        let whole = run(None, None, false);
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        run(Some(dir.path()), Some(4), false);
+        let resumed = run(Some(dir.path()), None, true);
+        for (name, weight) in &whole {
+            assert_eq!(weight, &resumed[name], "{name}");
+        }
+    }
+}
+
+/// Stops a run after a step.
+struct StopAt(usize);
+
+impl Callback for StopAt {
+    fn on_step(&mut self, record: &StepRecord) -> Control {
+        match record.step == self.0 {
+            true => Control::Stop,
+            false => Control::Continue,
+        }
     }
 }
 
@@ -581,7 +662,7 @@ fn what_does_not_fit_is_refused() {
         ("decoder_start_token_id", 5.into()),
         ("eos_token_id", 2.into()),
         ("decoder", Value::Null),
-        ("encoder", serde_json::json!({"model_type": "bert"})),
+        ("encoder", json!({"model_type": "bert"})),
     ] {
         let broken = with_config(&path, &[(field, value)]);
         let error = message(BertGenerator::saved(broken.path()));

@@ -123,7 +123,7 @@ pub fn transformers_loads<M: FineTuner>(
 }
 
 #[track_caller]
-fn run(python: &str, script: &str, saved: &Path, class: &str, rows: &Path) {
+pub fn run(python: &str, script: &str, saved: &Path, class: &str, rows: &Path) {
     let output = Command::new(python)
         .arg(data(script))
         .arg(saved)
