@@ -2,20 +2,16 @@
 //! task.
 
 mod answers;
-mod beams;
 mod class_loss;
 mod classifier;
 mod entities;
-mod generation;
 mod generator;
-mod generator_config;
 mod masked_lm;
 mod multi_label_classifier;
 mod multiple_choice;
 mod predictions;
 mod question_answerer;
 mod regressor;
-mod search;
 mod sequence;
 mod source;
 mod token_accuracy;
@@ -25,8 +21,7 @@ pub use answers::Answer;
 pub use class_loss::ClassLoss;
 pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use entities::{Entity, WordTag};
-pub use generation::{Generation, StopBeams};
-pub use generator::{BertGenerator, BertGeneratorBuilder};
+pub use generator::{BertGenerator, BertGeneratorBuilder, Generation, StopBeams};
 pub use masked_lm::{BertMaskedLm, BertMaskedLmBuilder, Fill};
 pub use multi_label_classifier::{
     BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, MultiLabelPredictions,

@@ -1,29 +1,23 @@
 //! Texts about texts as a user meets them, and against transformers.
 
-use std::path::Path;
-
-use bertfit::tch::{Kind, Tensor, no_grad};
-use bertfit::{
-    BertGenerator, Callback, CheckpointEvery, Checkpoints, Collator, Control, Example, FineTuner,
-    Freeze, Generation, StepRecord, StopBeams, TrainConfig, Trainer,
-};
+use bertfit::{BertGenerator, Collator, Example, FineTuner, Generation, TrainConfig};
 use serde_json::{Value, json};
 
-use super::parity::{batch_equals, logits, run, transformers_loads};
+use super::parity::{batch_equals, logits, transformers_loads};
 use crate::examples::read_json;
 use crate::fixture::{assert_close, data, minilm, tensors, tiny, with_config};
 
-const BOTH: [&str; 2] = ["text_generation", "text_generation_tied"];
+pub const BOTH: [&str; 2] = ["text_generation", "text_generation_tied"];
 
-fn of_transformers(task: &str) -> BertGenerator {
+pub fn of_transformers(task: &str) -> BertGenerator {
     BertGenerator::load(data(&format!("task/{task}"))).expect("a model")
 }
 
-fn reference(task: &str) -> Value {
+pub fn reference(task: &str) -> Value {
     read_json(data(&format!("task/{task}.json")))
 }
 
-fn rows() -> Vec<Example> {
+pub fn rows() -> Vec<Example> {
     let reference = reference(BOTH[0]);
     let rows = reference["rows"].as_array().expect("rows").iter();
     rows.map(|row| Example {
@@ -32,29 +26,6 @@ fn rows() -> Vec<Example> {
         label: row["label"].as_str().expect("a text").to_owned(),
     })
     .collect()
-}
-
-/// transformers' settings of a search, or of drawing.
-fn generation(settings: &Value) -> Generation {
-    let count = |name: &str| settings[name].as_u64().map(|n| n as usize);
-    let number = |name: &str| settings[name].as_f64();
-    let usual = Generation::default();
-    let early = match &settings["early_stopping"] {
-        Value::Bool(true) => StopBeams::Early,
-        Value::String(_) => StopBeams::Never,
-        _ => StopBeams::Heuristic,
-    };
-    Generation {
-        max_new_tokens: count("max_new_tokens"),
-        num_beams: count("num_beams").unwrap_or(1),
-        no_repeat_ngram_size: count("no_repeat_ngram_size").unwrap_or(0),
-        length_penalty: number("length_penalty").unwrap_or(1.0),
-        early_stopping: early,
-        temperature: number("temperature").unwrap_or(1.0),
-        top_k: count("top_k").unwrap_or(usual.top_k),
-        top_p: number("top_p").unwrap_or(1.0),
-        ..usual
-    }
 }
 
 #[test]
@@ -86,176 +57,8 @@ fn transformers_loads_a_saved_model() {
     }
 }
 
-#[test]
-fn transformers_writes_the_same_with_a_saved_model() {
-    let Ok(python) = std::env::var("BERTFIT_PYTHON") else {
-        eprintln!("not run: BERTFIT_PYTHON is not set");
-        return;
-    };
-    let texts: Vec<String> = rows().into_iter().map(|row| row.text).collect();
-    for (task, num_beams) in [(BOTH[0], 1), (BOTH[1], 3)] {
-        let path = data(&format!("task/{task}"));
-        let model = BertGenerator::saved(path).max_target_length(9).build();
-        let model = model.expect("a model");
-        let generation = Generation {
-            num_beams,
-            ..Generation::default()
-        };
-        let written = model.generate(&texts, &generation).expect("texts");
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let saved = dir.path().join("model");
-        model.save(&saved).expect("a saved model");
-        let settings = json!({"num_beams": num_beams});
-        let rows = json!({"texts": texts, "settings": settings, "written": written});
-        let path = dir.path().join("rows.json");
-        std::fs::write(&path, rows.to_string()).expect("a file");
-        run(
-            &python,
-            "task/check_generate.py",
-            &saved,
-            "EncoderDecoderModel",
-            &path,
-        );
-    }
-}
-
-#[test]
-fn a_run_that_was_stopped_goes_on_as_if_it_had_not() {
-    for tied in [false, true] {
-        let builder = || {
-            let builder = BertGenerator::builder(tiny()).tie_encoder_decoder(tied);
-            builder.build().expect("a model")
-        };
-        let train = backwards();
-        let run = |dir: Option<&Path>, stop: Option<usize>, resume: bool| {
-            let mut model = builder();
-            let mut trainer = Trainer::new(config()).expect("a trainer");
-            if let Some(dir) = dir {
-                let checkpoints = Checkpoints::new(dir).every(CheckpointEvery::Steps(2));
-                trainer = trainer.checkpoints(checkpoints.resume(resume));
-            }
-            if let Some(step) = stop {
-                trainer = trainer.callback(StopAt(step));
-            }
-            trainer
-                .run(&mut model, &train, Some(&train))
-                .expect("a run");
-            model.backbone().named_variables()
-        };
-        let whole = run(None, None, false);
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        run(Some(dir.path()), Some(4), false);
-        let resumed = run(Some(dir.path()), None, true);
-        for (name, weight) in &whole {
-            assert_eq!(weight, &resumed[name], "{name}");
-        }
-    }
-}
-
-/// Stops a run after a step.
-struct StopAt(usize);
-
-impl Callback for StopAt {
-    fn on_step(&mut self, record: &StepRecord) -> Control {
-        match record.step == self.0 {
-            true => Control::Stop,
-            false => Control::Continue,
-        }
-    }
-}
-
-#[test]
-fn texts_are_those_of_transformers_token_for_token_with_and_without_a_cache() {
-    for task in BOTH {
-        let model = of_transformers(task);
-        let reference = reference(task);
-        let searches = reference["searches"].as_array().expect("searches");
-        assert_eq!(searches.len(), 60);
-        for search in searches {
-            let settings = &search["settings"];
-            let theirs: Vec<Vec<i64>> = serde_json::from_value(search["ids"].clone()).expect("ids");
-            for use_cache in [true, false] {
-                let generation = Generation {
-                    use_cache,
-                    ..generation(settings)
-                };
-                let ours = model.generate_ids(&rows(), &generation).expect("texts");
-                assert_eq!(ours, theirs, "{task} {settings} {use_cache}");
-            }
-        }
-    }
-}
-
-#[test]
-fn tokens_are_drawn_as_often_as_transformers_says() {
-    let model = of_transformers(BOTH[0]);
-    let text = rows().swap_remove(0);
-    let texts = vec![text; 4000];
-    for draw in reference(BOTH[0])["draws"].as_array().expect("draws") {
-        let generation = Generation {
-            do_sample: true,
-            max_new_tokens: Some(1),
-            ..generation(&draw["settings"])
-        };
-        let drawn = model.generate_ids(&texts, &generation).expect("texts");
-        let shares = draw["shares"].as_object().expect("shares");
-        let share = |id: &str| shares[id].as_f64().expect("a share");
-        let mut counts = std::collections::HashMap::new();
-        for text in &drawn {
-            *counts.entry(text[0].to_string()).or_insert(0.0) += 1.0;
-        }
-        // What may not come has no share.
-        assert!(counts.keys().all(|id| shares.contains_key(id)));
-        for id in shares.keys() {
-            let expected = share(id) * texts.len() as f64;
-            let deviation = (expected * (1.0 - share(id))).sqrt();
-            let count = counts.get(id).copied().unwrap_or(0.0);
-            let off = (count - expected).abs();
-            assert!(
-                off <= 5.0 * deviation + 1.0,
-                "{id}: {count}, not {expected}"
-            );
-        }
-        assert_eq!(
-            drawn,
-            model.generate_ids(&texts, &generation).expect("texts")
-        );
-    }
-}
-
-#[test]
-fn a_drawn_text_depends_on_its_seed_and_place_alone() {
-    let model = of_transformers(BOTH[0]);
-    let sample = |texts: &[Example], seed| {
-        let generation = Generation {
-            do_sample: true,
-            seed,
-            ..Generation::default()
-        };
-        model.generate_ids(texts, &generation).expect("texts")
-    };
-    let rows = rows();
-    let all = sample(&rows, 1);
-    assert_eq!(all, sample(&rows, 1));
-    assert_ne!(all, sample(&rows, 2));
-    assert_eq!(all[..2], sample(&rows[..2], 1));
-    // The likeliest token alone is what a search without drawing finds.
-    let greedy = model.generate_ids(&rows, &Generation::default());
-    for (top_k, top_p, temperature) in [(1, 1.0, 1.0), (0, 1e-9, 1.0), (0, 1.0, 1e-4)] {
-        let generation = Generation {
-            do_sample: true,
-            top_k,
-            top_p,
-            temperature,
-            ..Generation::default()
-        };
-        let ours = model.generate_ids(&rows, &generation).expect("texts");
-        assert_eq!(&ours, greedy.as_ref().expect("texts"));
-    }
-}
-
 /// Texts backwards, in the tiny model's own words.
-fn backwards() -> Vec<Example> {
+pub fn backwards() -> Vec<Example> {
     [
         ("the film was great", "great was film the"),
         ("this is good food", "food good is this"),
@@ -378,75 +181,6 @@ fn a_decoder_begins_as_the_encoder() {
     assert_eq!(fresh.iter().filter(of_head).count(), 5, "{fresh:?}");
 }
 
-fn config() -> TrainConfig {
-    TrainConfig {
-        epochs: 2.0,
-        batch_size: 2,
-        learning_rate: 1e-3,
-        ..TrainConfig::default()
-    }
-}
-
-#[track_caller]
-fn weights_after(
-    builder: bertfit::BertGeneratorBuilder,
-    config: &TrainConfig,
-) -> Vec<(String, Tensor)> {
-    let mut model = builder.build().expect("a model");
-    let train = backwards();
-    model.fit(&train, &train, config).expect("a run");
-    let weights = model.backbone().named_variables();
-    weights.into_iter().collect()
-}
-
-#[test]
-fn training_is_the_same_each_time_and_with_less_memory() {
-    for tied in [false, true] {
-        let builder = || BertGenerator::builder(tiny()).tie_encoder_decoder(tied);
-        let once = weights_after(builder(), &config());
-        let again = weights_after(builder(), &config());
-        let checkpointed = TrainConfig {
-            gradient_checkpointing: true,
-            ..config()
-        };
-        let checkpointed = weights_after(builder(), &checkpointed);
-        for (((name, a), (_, b)), (_, c)) in once.iter().zip(&again).zip(&checkpointed) {
-            assert_eq!(a, b, "{name}");
-            assert_close(name, a, c, 1e-6);
-        }
-    }
-}
-
-#[test]
-fn frozen_weights_stay_and_can_be_computed_once() {
-    let before = BertGenerator::builder(tiny()).build().expect("a model");
-    let before = before.backbone().named_variables();
-    for (tied, freeze) in [
-        (false, Freeze::Encoder),
-        (false, Freeze::Layers(1)),
-        (true, Freeze::Embeddings),
-        (true, Freeze::Encoder),
-    ] {
-        let frozen = TrainConfig { freeze, ..config() };
-        let builder = || BertGenerator::builder(tiny()).tie_encoder_decoder(tied);
-        let weights = weights_after(builder(), &frozen);
-        for (name, weight) in &weights {
-            if freeze.covers(name) {
-                assert_eq!(weight, &before[name], "{name}");
-            }
-        }
-        if freeze == Freeze::Encoder {
-            let cached = TrainConfig {
-                cache_frozen: true,
-                ..frozen
-            };
-            // The cached states are those without dropout.
-            let cached = weights_after(builder(), &cached);
-            assert_eq!(cached.len(), weights.len());
-        }
-    }
-}
-
 #[test]
 fn whatever_the_texts_are_they_are_learnt_and_written_about() {
     let long = "very ".repeat(300);
@@ -487,7 +221,9 @@ fn whatever_the_texts_are_they_are_learnt_and_written_about() {
     model.fit(&rows, &rows, &by_tokens).expect("a run");
     // Nothing but empty texts to write.
     let empty = vec![Example::new("the film", ""), Example::new("", "")];
-    model.fit(&empty, &empty, &config()).expect("a run");
+    model
+        .fit(&empty, &empty, &TrainConfig::default())
+        .expect("a run");
     for num_beams in [1, 4] {
         let generation = Generation {
             num_beams,
@@ -546,97 +282,7 @@ fn a_target_is_cut_and_begins_and_ends_as_it_should() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let model = of_transformers(BOTH[0]);
-    let usual = Generation::default;
-    let refused = |generation: Generation, field: &str| {
-        let error = model.generate(&["film"], &generation).expect_err("refused");
-        assert!(error.to_string().contains(field), "{error}");
-    };
     let positions = 64;
-    refused(
-        Generation {
-            max_new_tokens: Some(0),
-            ..usual()
-        },
-        "max_new_tokens",
-    );
-    refused(
-        Generation {
-            max_new_tokens: Some(positions + 1),
-            ..usual()
-        },
-        "max_new_tokens",
-    );
-    refused(
-        Generation {
-            num_beams: 0,
-            ..usual()
-        },
-        "num_beams",
-    );
-    refused(
-        Generation {
-            num_beams: 124,
-            ..usual()
-        },
-        "num_beams",
-    );
-    refused(
-        Generation {
-            num_beams: 2,
-            do_sample: true,
-            ..usual()
-        },
-        "num_beams",
-    );
-    refused(
-        Generation {
-            length_penalty: f64::NAN,
-            ..usual()
-        },
-        "length_penalty",
-    );
-    refused(
-        Generation {
-            temperature: 0.0,
-            ..usual()
-        },
-        "temperature",
-    );
-    refused(
-        Generation {
-            temperature: f64::INFINITY,
-            ..usual()
-        },
-        "temperature",
-    );
-    refused(
-        Generation {
-            top_p: 0.0,
-            ..usual()
-        },
-        "top_p",
-    );
-    refused(
-        Generation {
-            top_p: 1.1,
-            ..usual()
-        },
-        "top_p",
-    );
-    // All positions can be written.
-    let all = Generation {
-        max_new_tokens: Some(positions),
-        no_repeat_ngram_size: 1,
-        ..usual()
-    };
-    model.generate(&["film"], &all).expect("a text");
-    let many = Generation {
-        num_beams: 123,
-        no_repeat_ngram_size: 1,
-        ..usual()
-    };
-    model.generate(&["film"], &many).expect("a text");
-
     let message = |builder: bertfit::BertGeneratorBuilder| {
         let error = builder.build().expect_err("refused");
         error.to_string()
@@ -651,7 +297,7 @@ fn what_does_not_fit_is_refused() {
     }
     let wrong = Generation {
         top_p: 2.0,
-        ..usual()
+        ..Generation::default()
     };
     assert!(message(builder().predict_with_generate(wrong)).contains("top_p"));
     // An encoder has nothing that writes.
@@ -682,6 +328,8 @@ fn what_does_not_fit_is_refused() {
         .predict_logits(&["film"], &encoder, 64)
         .expect_err("refused");
     assert!(error.to_string().contains("decoder_input_ids"), "{error}");
+    let error = model.save_for_rust_bert("never").expect_err("refused");
+    assert!(error.to_string().contains("rust-bert"), "{error}");
     // A classifier does not start from two models.
     let error = bertfit::BertClassifier::builder(&path)
         .labels(["a", "b"])
@@ -692,28 +340,4 @@ fn what_does_not_fit_is_refused() {
             .to_string()
             .contains("config.json")
     );
-}
-
-#[test]
-fn texts_are_nearly_the_same_in_bf16() {
-    if !bertfit::cpu_has_bf16() {
-        return;
-    }
-    let path = data("task/text_generation");
-    let builder = BertGenerator::saved(&path).precision(bertfit::Precision::Bf16);
-    let half = builder.build().expect("a model");
-    let whole = of_transformers(BOTH[0]);
-    let batch = whole.collator().expect("a collator").collate(&rows());
-    let batch = batch.expect("a batch");
-    let logits = |model: &BertGenerator| {
-        let logits = no_grad(|| model.logits(&batch.inputs, false)).expect("logits");
-        logits.to_kind(Kind::Float)
-    };
-    assert_close("logits", &logits(&half), &logits(&whole), 0.2);
-    let generation = Generation {
-        num_beams: 3,
-        ..Generation::default()
-    };
-    let texts = half.generate(&rows(), &generation).expect("texts");
-    assert_eq!(texts.len(), rows().len());
 }

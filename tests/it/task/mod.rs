@@ -1,5 +1,7 @@
 mod classifier;
+mod generation;
 mod generator;
+mod generator_runs;
 mod masked_lm;
 mod multiple_choice;
 mod parity;

@@ -10,8 +10,7 @@ use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{BertConfig, current_name};
-
-use super::source::SETTINGS_KEY;
+use crate::task::source::SETTINGS_KEY;
 
 pub(super) const ARCHITECTURE: &str = "EncoderDecoderModel";
 const MODEL_TYPE: &str = "encoder-decoder";
@@ -217,7 +216,7 @@ fn variable(name: &str) -> Option<String> {
         parts.iter().any(|part| rest.starts_with(part))
     });
     Some(match of_encoder {
-        Some(rest) => format!("bert.{rest}"),
+        Some(rest) => current_name(rest),
         None if name.starts_with("cls.predictions.") => format!("decoder.{name}"),
         None => current_name(name),
     })
