@@ -227,6 +227,6 @@ mod tests {
             temperature: 0.01,
             ..Generation::default()
         };
-        assert_eq!([0.0, 0.5, 0.99].map(|c| drawn(c, &cold)), [1, 1, 1]);
+        assert_eq!([0.01, 0.5, 0.99].map(|c| drawn(c, &cold)), [1, 1, 1]);
     }
 }

@@ -2,7 +2,7 @@
 
     python make_generation.py SARI_PY
 
-SARI_PY is metrics/sari/sari.py of github.com/huggingface/evaluate. Random texts in hostile
+SARI_PY is metrics/sari/sari.py of github.com/huggingface/evaluate at a7dd338. Random texts in hostile
 spellings: of each case what sacrebleu and SARI say of it as a whole set, and of its first
 texts alone; rougeL of each text and of the best reference.
 """

@@ -32,7 +32,7 @@ fn generation(settings: &Value) -> Generation {
 }
 
 #[test]
-fn transformers_writes_the_same_with_a_saved_model() {
+fn transformers_loads_a_saved_model_and_writes_the_same() {
     let Ok(python) = std::env::var("BERTFIT_PYTHON") else {
         eprintln!("not run: BERTFIT_PYTHON is not set");
         return;
