@@ -30,6 +30,27 @@ pub use generation::{Generation, StopBeams};
 const ROWS_AT_ONCE: usize = 1024;
 
 /// A BERT that reads a text, or a pair, and another that writes one.
+///
+/// Freezing is that of the encoder, and of the decoder where they share weights; gradient
+/// checkpointing computes the encoder's layers again, and keeps what the decoder's have made.
+///
+/// ```
+/// use bertfit::{BertGenerator, Example, FineTuner, Generation, TrainConfig};
+///
+/// let dir = std::env::temp_dir().join("bertfit-generator");
+/// bertfit::write_tiny_model(dir.join("base"))?;
+/// let train = vec![
+///     Example::new("this film is great", "great"),
+///     Example::new("a dull film", "dull"),
+/// ];
+/// let mut generator = BertGenerator::builder(dir.join("base")).build()?;
+/// let config = TrainConfig { epochs: 1.0, ..TrainConfig::default() };
+/// generator.fit(&train, &train, &config)?;
+/// let beams = Generation { num_beams: 4, ..Generation::default() };
+/// let texts = generator.generate(&["this film is dull"], &beams)?;
+/// assert_eq!(texts.len(), 1);
+/// # Ok::<(), bertfit::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BertGenerator {
     backbone: Backbone,

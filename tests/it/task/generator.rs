@@ -322,6 +322,24 @@ fn what_does_not_fit_is_refused() {
     let broken = with_config(&path, &[("decoder", decoder)]);
     let error = message(BertGenerator::saved(broken.path()));
     assert!(error.contains("the encoder's vocab_size"), "{error}");
+    let mut decoder = read_json(path.join("config.json"))["decoder"].clone();
+    decoder["tie_word_embeddings"] = false.into();
+    let broken = with_config(&path, &[("decoder", decoder)]);
+    let error = message(BertGenerator::saved(broken.path()));
+    assert!(error.contains("tie_word_embeddings"), "{error}");
+    // A decoder may have fewer layers than the encoder, but not if they are the same.
+    let mut decoder = read_json(path.join("config.json"))["decoder"].clone();
+    decoder["num_hidden_layers"] = 1.into();
+    let shallow = with_config(&path, &[("decoder", decoder.clone())]);
+    let shallow = BertGenerator::load(shallow.path()).expect("a model");
+    let unexpected = &shallow.backbone().load_report().unexpected;
+    assert!(unexpected[0].starts_with("decoder.bert.encoder.layer.1."));
+    let texts = shallow.generate(&["film"], &Generation::default());
+    assert_eq!(texts.expect("a text").len(), 1);
+    let tied = data("task/text_generation_tied");
+    let broken = with_config(&tied, &[("decoder", decoder)]);
+    let error = message(BertGenerator::saved(broken.path()));
+    assert!(error.contains("the encoder's shape"), "{error}");
     // Logits are those of a text to write.
     let encoder = model.encoder().expect("an encoder");
     let error = model
