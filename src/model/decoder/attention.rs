@@ -40,9 +40,11 @@ impl KeyValue {
 impl Attention {
     /// Keys and values of a state `[B, L, H]`.
     pub(super) fn key_value(&self, state: &Tensor) -> Result<KeyValue> {
+        // They may be read many times.
+        let kept = |x: Tensor| self.split(&x)?.f_contiguous().doing("attending");
         Ok(KeyValue {
-            key: self.split(&self.key.forward(state)?)?,
-            value: self.split(&self.value.forward(state)?)?,
+            key: kept(self.key.forward(state)?)?,
+            value: kept(self.value.forward(state)?)?,
         })
     }
 
