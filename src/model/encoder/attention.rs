@@ -126,8 +126,11 @@ fn attend_fused(
 ) -> Result<Tensor, TchError> {
     let bias = match bias {
         Some(bias) => bias.f_to_kind(query.kind())?,
-        // tch 0.17 cannot leave it out.
-        None => Tensor::f_zeros([1, 1, 1, 1], (query.kind(), query.device()))?,
+        // tch 0.17 cannot leave it out, and not every kernel spreads one number over a row.
+        None => {
+            let size = [1, 1, query.size()[2], key.size()[2]];
+            Tensor::f_zeros(size, (query.kind(), query.device()))?
+        }
     };
     Tensor::f_scaled_dot_product_attention(
         query,
