@@ -10,16 +10,17 @@
 
 mod recipe;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bertfit::{
     BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels,
-    Predictions, Result, Table,
+    Predictions, Result,
 };
 use clap::Parser;
 use serde_json::{Map, Value, json};
 
+use recipe::tables::{TableArgs, Test, texts};
 use recipe::{Common, Sets, configured};
 
 const SINGLE: &str = "single_label_classification";
@@ -32,18 +33,8 @@ const REGRESSION: &str = "regression";
 struct Args {
     #[command(flatten)]
     common: Common,
-    /// Column of the text: name, or index from 0
-    #[arg(long, default_value = "text")]
-    text_column: String,
-    /// Column of the second text of a pair
-    #[arg(long)]
-    pair_column: Option<String>,
-    /// Column of the label
-    #[arg(long, default_value = "label")]
-    label_column: String,
-    /// The tables have no header; columns are indexes
-    #[arg(long)]
-    no_header: bool,
+    #[command(flatten)]
+    tables: TableArgs,
     /// What the labels are: one class, several between commas, or a number (several between
     /// commas); default as the fitted model has it, or as the first labels of --train look
     #[arg(long, value_parser = [SINGLE, MULTI, REGRESSION])]
@@ -53,21 +44,6 @@ struct Args {
 impl AsMut<Common> for Args {
     fn as_mut(&mut self) -> &mut Common {
         &mut self.common
-    }
-}
-
-impl Args {
-    fn table(&self, path: &Path) -> Result<Table> {
-        let column = |name: &str| recipe::column(name, self.no_header);
-        let mut table = Table::open(path).text(column(&self.text_column)?);
-        table = table.label(column(&self.label_column)?);
-        if let Some(pair) = &self.pair_column {
-            table = table.pair(column(pair)?);
-        }
-        Ok(match self.no_header {
-            true => table.no_header(),
-            false => table,
-        })
     }
 }
 
@@ -94,30 +70,9 @@ fn problem_type(args: &Args) -> Result<String> {
         return Ok(saved.unwrap_or(SINGLE.to_owned()));
     }
     Ok(match &args.common.train {
-        Some(path) => args.table(path)?.problem_type()?.to_owned(),
+        Some(path) => args.tables.table(path)?.problem_type()?.to_owned(),
         None => SINGLE.to_owned(),
     })
-}
-
-/// The rows of a file to predict, with their labels if it has them.
-struct Test<L> {
-    texts: Vec<Example<()>>,
-    labelled: Option<Vec<Example<L>>>,
-}
-
-impl<L> Test<L> {
-    fn read(
-        args: &Args,
-        read: impl Fn(&PathBuf) -> Result<Vec<Example<L>>>,
-    ) -> Result<Option<Self>> {
-        let Some(path) = &args.common.test else {
-            return Ok(None);
-        };
-        let table = args.table(path)?;
-        let texts = table.read_texts()?;
-        let labelled = table.has_label()?.then(|| read(path)).transpose()?;
-        Ok(Some(Self { texts, labelled }))
-    }
 }
 
 fn sets<'a, L: Clone + Sync>(
@@ -133,13 +88,9 @@ fn sets<'a, L: Clone + Sync>(
     }
 }
 
-fn texts<L>(test: &Option<Test<L>>) -> &[Example<()>] {
-    test.as_ref().map_or(&[], |test| &test.texts)
-}
-
 fn one_class(args: &Args) -> Result<String> {
     let (common, model) = (&args.common, &args.common.model);
-    let index = |path: &PathBuf| args.table(path)?.index();
+    let index = |path: &PathBuf| args.tables.table(path)?.index();
     let train = common.train.as_ref().map(index).transpose()?;
     // Without a table to train on, a fitted classifier; else one that is fitted and knows
     // the table's labels, or an encoder to fit.
@@ -154,9 +105,9 @@ fn one_class(args: &Args) -> Result<String> {
         }
     }?;
     let labels = classifier.labels().clone();
-    let read = |path: &PathBuf| args.table(path)?.known_labels(&labels).read();
+    let read = |path: &PathBuf| args.tables.table(path)?.known_labels(&labels).read();
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(args, read)?;
+    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
     let sets = sets(
         train.as_ref().map(|train| train as _),
         dev.as_ref(),
@@ -185,7 +136,7 @@ fn named(labels: &Labels, scores: Vec<f32>) -> Map<String, Value> {
 
 fn several_classes(args: &Args) -> Result<String> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| args.table(path)?.read_lists(',');
+    let read = |path: &PathBuf| args.tables.table(path)?.read_lists(',');
     let train = common.train.as_ref().map(read).transpose()?;
     let mut classifier = match &train {
         None => configured!(common, BertMultiLabelClassifier::saved(model)).build(),
@@ -201,9 +152,14 @@ fn several_classes(args: &Args) -> Result<String> {
         }
     }?;
     let labels = classifier.labels().clone();
-    let read = |path: &PathBuf| args.table(path)?.known_labels(&labels).read_lists(',');
+    let read = |path: &PathBuf| {
+        args.tables
+            .table(path)?
+            .known_labels(&labels)
+            .read_lists(',')
+    };
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(args, read)?;
+    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
     let sets = sets(
         train.as_ref().map(|train| train as _),
         dev.as_ref(),
@@ -226,7 +182,7 @@ fn several_classes(args: &Args) -> Result<String> {
 
 fn numbers(args: &Args) -> Result<String> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| args.table(path)?.read_numbers();
+    let read = |path: &PathBuf| args.tables.table(path)?.read_numbers();
     let train = common.train.as_ref().map(read).transpose()?;
     let mut regressor = match &train {
         None => configured!(common, BertRegressor::saved(model)).build(),
@@ -237,7 +193,7 @@ fn numbers(args: &Args) -> Result<String> {
         }
     }?;
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(args, read)?;
+    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
     let sets = sets(
         train.as_ref().map(|train| train as _),
         dev.as_ref(),

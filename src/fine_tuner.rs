@@ -1,6 +1,7 @@
 //! The contract between tasks and training: what a task says about itself, and
 //! what it gets for that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tch::Tensor;
@@ -64,6 +65,18 @@ pub trait FineTuner: Sized {
     /// What an evaluation reports besides the loss; default nothing.
     fn metric(&self) -> Box<dyn Metric<TargetOf<Self>>> {
         Box::new(NoMetric)
+    }
+
+    /// Numbers of an evaluation that need whole answers and not the logits of single batches;
+    /// default none.
+    ///
+    /// # Errors
+    /// When an example cannot be read or used.
+    fn answer_metrics(
+        &self,
+        _dataset: &dyn Dataset<Item = ItemOf<Self>>,
+    ) -> Result<BTreeMap<String, f64>> {
+        Ok(BTreeMap::new())
     }
 
     /// The number that picks the best evaluation where the configuration names

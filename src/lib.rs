@@ -26,15 +26,16 @@ pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, EmbeddingCollator,
     EmbeddingTarget, Encoding, Inputs, Limits, MaskCollator, Masking, MultiLabelCollator,
     NumberCollator, Padding, QaCollator, QaRows, QaTarget, Sampler, SentenceTags, TagCollator,
-    TagTarget, Target, TextEncoder, TokenBlock, TokenBlocks, Tokenizer, TokenizerConfig,
-    Truncation, TruncationSide, pad,
+    TagTarget, Target, TextCollator, TextEncoder, TokenBlock, TokenBlocks, Tokenizer,
+    TokenizerConfig, Truncation, TruncationSide, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
 pub use hub::model_dir;
 pub use metrics::{
-    ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics, Scheme,
-    SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman, tag_spans,
+    Bleu, ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics,
+    RougeL, Sari, Scheme, SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman,
+    tag_spans,
 };
 pub use model::{
     Activation, Backbone, BackboneBuilder, BertConfig, BertEncoder, Linear, LoadReport, ModelFiles,
@@ -43,13 +44,13 @@ pub use model::{
 pub use native::reuse_memory;
 pub use run_folder::RunFolder;
 pub use task::{
-    Answer, BertClassifier, BertClassifierBuilder, BertEmbedder, BertEmbedderBuilder, BertMaskedLm,
-    BertMaskedLmBuilder, BertMultiLabelClassifier, BertMultiLabelClassifierBuilder,
-    BertMultipleChoice, BertMultipleChoiceBuilder, BertQuestionAnswerer,
-    BertQuestionAnswererBuilder, BertRegressor, BertRegressorBuilder, BertTokenClassifier,
-    BertTokenClassifierBuilder, Choice, ClassLoss, Corpus, EmbeddingLoss, Entity, Fill,
-    MultiLabelPredictions, Pooling, Predictions, SearchHit, TripletDistance, WordTag,
-    cosine_similarity, paired_cosine_similarity,
+    Answer, BertClassifier, BertClassifierBuilder, BertEmbedder, BertEmbedderBuilder,
+    BertGenerator, BertGeneratorBuilder, BertMaskedLm, BertMaskedLmBuilder,
+    BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, BertMultipleChoice,
+    BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
+    BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
+    Corpus, EmbeddingLoss, Entity, Fill, Generation, MultiLabelPredictions, Pooling, Predictions,
+    SearchHit, StopBeams, TripletDistance, WordTag, cosine_similarity, paired_cosine_similarity,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

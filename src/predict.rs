@@ -7,6 +7,7 @@ use crate::data::Text;
 use crate::encode::{Encoding, Inputs, Sampler, TextEncoder};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, forward};
+use crate::model::Backbone;
 
 /// Tokens of one forward pass: enough to fill the matrix products, few enough for the
 /// cache of a CPU.
@@ -67,20 +68,31 @@ pub(crate) fn for_each_batch<M: FineTuner>(
     inputs: impl Fn(&[usize]) -> Result<Inputs>,
     mut take: impl FnMut(&[usize], Tensor) -> Result<()>,
 ) -> Result<()> {
+    each_batch(model.backbone(), lengths, tokens_per_batch, |rows| {
+        let inputs = inputs(rows).map_err(|error| error.of_rows(rows))?;
+        let inputs = inputs.to_device(model.backbone().device())?;
+        let logits = forward(model, &inputs, false)?
+            .f_to_device(tch::Device::Cpu)
+            .doing("moving logits to the CPU")?; // [B, …]
+        take(rows, logits)
+    })
+}
+
+/// Calls `compute` with the numbers of some rows, without gradients, until all rows have had
+/// their turn.
+pub(crate) fn each_batch(
+    backbone: &Backbone,
+    lengths: &[usize],
+    tokens_per_batch: usize,
+    mut compute: impl FnMut(&[usize]) -> Result<()>,
+) -> Result<()> {
     if tokens_per_batch == 0 {
         return Err(Error::config("tokens_per_batch", "at least 1", "0"));
     }
     let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
-    let backbone = model.backbone();
     let _region = backbone.precision().region(backbone.device())?;
     for rows in sampler.batches(lengths, 0) {
-        let inputs = inputs(&rows).map_err(|error| error.of_rows(&rows))?;
-        let logits = tch::no_grad(|| {
-            forward(model, &inputs.to_device(backbone.device())?, false)?
-                .f_to_device(tch::Device::Cpu)
-                .doing("moving logits to the CPU")
-        })?; // [B, …]
-        take(&rows, logits)?;
+        tch::no_grad(|| compute(&rows))?;
     }
     Ok(())
 }

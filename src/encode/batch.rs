@@ -20,6 +20,7 @@ pub struct Inputs {
     /// The tokens of each row, where it is known that padding is on their right.
     lengths: Option<Vec<usize>>,
     places: Option<Tensor>,
+    decoder_input_ids: Option<Tensor>,
     known: Option<KnownState>,
 }
 
@@ -41,6 +42,7 @@ impl Inputs {
             token_type_ids,
             lengths: None,
             places: None,
+            decoder_input_ids: None,
             known: None,
         }
     }
@@ -72,6 +74,17 @@ impl Inputs {
         self
     }
 
+    /// What a decoder has been given to write after, `[B, T]`, padded on the right.
+    pub fn decoder_input_ids(&self) -> Option<&Tensor> {
+        self.decoder_input_ids.as_ref()
+    }
+
+    /// Gives a decoder its input. [`places`](Self::places) are then those in it, of `B·T`.
+    pub fn with_decoder_input_ids(mut self, ids: Tensor) -> Self {
+        self.decoder_input_ids = Some(ids);
+        self
+    }
+
     pub(crate) fn known(&self) -> Option<&KnownState> {
         self.known.as_ref()
     }
@@ -97,12 +110,14 @@ impl Inputs {
     /// When the device has no room.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         let moved = |x: &Tensor| x.f_to_device(device).doing("moving inputs to the device");
+        let moved_if_there = |x: &Option<Tensor>| x.as_ref().map(moved).transpose();
         Ok(Self {
             input_ids: moved(&self.input_ids)?,
             attention_mask: moved(&self.attention_mask)?,
             token_type_ids: moved(&self.token_type_ids)?,
             lengths: self.lengths.clone(),
-            places: self.places.as_ref().map(moved).transpose()?,
+            places: moved_if_there(&self.places)?,
+            decoder_input_ids: moved_if_there(&self.decoder_input_ids)?,
             known: None,
         })
     }
@@ -241,6 +256,7 @@ pub fn pad(
         token_type_ids: tensor(&token_type_ids)?,
         lengths: Some(encodings.iter().map(Encoding::len).collect()),
         places: None,
+        decoder_input_ids: None,
         known: None,
     })
 }

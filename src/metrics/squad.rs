@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use unicode_categories::UnicodeCategories;
 
+use super::words::is_space;
+
 /// Exact matches and F1 of answers, question by question.
 ///
 /// Of no questions, every number is 0.
@@ -181,9 +183,4 @@ fn normalize(answer: &str) -> String {
 
 fn is_of_word(c: char) -> bool {
     c.is_letter() || c.is_number() || c == '_'
-}
-
-/// What Python's `split` takes for a space.
-fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

@@ -41,6 +41,10 @@ pub struct BackboneBuilder {
     seed: u64,
     pooler: Pooler,
     head: HeadWeights,
+    /// The variable that a tensor of a checkpoint belongs to.
+    variable: fn(&str) -> Option<String>,
+    /// The variable as which another one begins that the checkpoint lacks.
+    begins_as: fn(&str) -> Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ enum Pooler {
 #[derive(Debug, Clone)]
 enum Source {
     Folder(PathBuf),
+    /// The configuration is not as the folder has it.
+    Configured(PathBuf, Box<BertConfig>),
     Random(Box<(BertConfig, Tokenizer)>),
 }
 
@@ -173,6 +179,8 @@ impl BackboneBuilder {
             seed: 42,
             pooler: Pooler::Used,
             head: HeadWeights::Found,
+            variable: |name| Some(weights::current_name(name)),
+            begins_as: |_| None,
         }
     }
 
@@ -208,6 +216,27 @@ impl BackboneBuilder {
         self
     }
 
+    /// Another configuration than the one in the folder.
+    pub(crate) fn configured(mut self, config: BertConfig) -> Self {
+        if let Source::Folder(dir) = self.source {
+            self.source = Source::Configured(dir, Box::new(config));
+        }
+        self
+    }
+
+    /// The variable that a tensor of the checkpoint belongs to; none for one that is known to
+    /// be of no use.
+    pub(crate) fn named(mut self, variable: fn(&str) -> Option<String>) -> Self {
+        self.variable = variable;
+        self
+    }
+
+    /// Variables of the head that begin as others where the checkpoint has none for them.
+    pub(crate) fn begins_as(mut self, other: fn(&str) -> Option<String>) -> Self {
+        self.begins_as = other;
+        self
+    }
+
     pub(crate) fn head(mut self, head: HeadWeights) -> Self {
         self.head = head;
         self
@@ -226,6 +255,14 @@ impl BackboneBuilder {
         self,
         head: impl FnOnce(&nn::Path, &BertConfig) -> Result<H>,
     ) -> Result<(Backbone, H)> {
+        self.build_with(|root, _, config| head(root, config))
+    }
+
+    /// The same for a head that may have weights of the encoder.
+    pub(crate) fn build_with<H>(
+        self,
+        head: impl FnOnce(&nn::Path, &BertEncoder, &BertConfig) -> Result<H>,
+    ) -> Result<(Backbone, H)> {
         self.precision.check(self.device)?;
         let (config, tokenizer, folder) = match self.source {
             Source::Folder(dir) => (
@@ -233,6 +270,10 @@ impl BackboneBuilder {
                 Tokenizer::from_dir(&dir)?,
                 Some(dir),
             ),
+            Source::Configured(dir, config) => {
+                config.check(&dir.join(CONFIG_FILE))?;
+                (*config, Tokenizer::from_dir(&dir)?, Some(dir))
+            }
             Source::Random(parts) => {
                 parts.0.check(Path::new("config.json"))?;
                 (parts.0, parts.1, None)
@@ -245,7 +286,7 @@ impl BackboneBuilder {
         let root = variables.root();
         let used = self.pooler == Pooler::Used;
         let encoder = BertEncoder::new(&(&root / ENCODER_PREFIX), &config, used)?;
-        let head = head(&root, &config)?;
+        let head = head(&root, &encoder, &config)?;
         let spare = match self.pooler {
             Pooler::Spare => Some(spare_pooler(&config)?),
             Pooler::Used | Pooler::Absent => None,
@@ -268,6 +309,11 @@ impl BackboneBuilder {
                     false => self.head != HeadWeights::Required,
                 },
                 keep_fresh: &|name| self.head == HeadWeights::Fresh && !of_encoder(name),
+                variable: &self.variable,
+                begins_as: &|name| match self.head {
+                    HeadWeights::Required => None,
+                    _ => (self.begins_as)(name),
+                },
             };
             backbone.report = weights::load(&dir, &backbone.all_weights(), &rules)?;
             let LoadReport {

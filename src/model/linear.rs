@@ -45,6 +45,14 @@ impl Linear {
             .doing("applying a dense layer")
     }
 
+    /// The same layer with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
     /// The weight `[out, in]` and the bias `[out]`.
     pub(crate) fn parts(&self) -> (&Tensor, &Tensor) {
         (&self.weight, &self.bias)
@@ -87,6 +95,15 @@ impl LayerNorm {
         .doing("normalising a layer")
     }
 
+    /// The same norm with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            eps: self.eps,
+        }
+    }
+
     /// The weight and the bias, `[H]`, and what is added to the variance.
     pub(crate) fn parts(&self) -> ((&Tensor, &Tensor), f64) {
         ((&self.weight, &self.bias), self.eps)
@@ -126,6 +143,14 @@ impl Embedding {
             let _ = zeroed.doing("zeroing the padding vector")?;
         }
         Ok(Self { weight, padding_id })
+    }
+
+    /// The same table with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            padding_id: self.padding_id,
+        }
     }
 
     pub(crate) fn weight(&self) -> &Tensor {

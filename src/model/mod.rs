@@ -2,6 +2,7 @@
 
 mod backbone;
 mod config;
+mod decoder;
 mod encoder;
 mod files;
 mod linear;
@@ -12,9 +13,11 @@ pub(crate) mod weights;
 pub use backbone::{Backbone, BackboneBuilder};
 pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
 pub use config::{Activation, BertConfig};
+pub(crate) use decoder::{BertDecoder, Memory, Past};
 pub use encoder::BertEncoder;
 pub use files::ModelFiles;
 pub use linear::Linear;
 pub(crate) use lm_head::LmHead;
 pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;
+pub(crate) use weights::current_name;

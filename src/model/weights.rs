@@ -2,7 +2,7 @@
 //! Older names are understood on the way in; nothing is skipped in silence: the
 //! `LoadReport` says what was found, what is fresh and what had no use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -18,7 +18,7 @@ pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 pub struct LoadReport {
     /// Variables of the model that were found in the checkpoint.
     pub loaded: Vec<String>,
-    /// Variables of the model that were not, and are randomly initialised.
+    /// Variables of the model that were not, and are as they were initialised.
     pub fresh: Vec<String>,
     /// Tensors of the checkpoint that the model has no use for.
     pub unexpected: Vec<String>,
@@ -29,6 +29,11 @@ pub struct LoadReport {
 pub(crate) struct LoadRules<'a> {
     pub(crate) may_be_fresh: &'a dyn Fn(&str) -> bool,
     pub(crate) keep_fresh: &'a dyn Fn(&str) -> bool,
+    /// The variable that a tensor of the file belongs to; most often its [`current_name`].
+    /// None for a tensor that is known to be of no use.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The variable whose tensor a variable begins with if the file has none for it.
+    pub(crate) begins_as: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// Copies the weights of `dir` into `variables`.
@@ -52,18 +57,24 @@ pub(crate) fn load(
 
     let mut by_name = HashMap::new();
     for name in file.names() {
-        if let Some(twin) = by_name.insert(current_name(name), name) {
+        let Some(variable) = (rules.variable)(name) else {
+            continue;
+        };
+        if let Some(twin) = by_name.insert(variable, name) {
             let problem = format!("`{name}` and `{twin}` are the same weight");
             return Err(Error::File { path, problem });
         }
     }
     let mut report = LoadReport::default();
-    let mut missing = Vec::new();
+    let (mut missing, mut used) = (Vec::new(), HashSet::new());
     for (name, variable) in variables {
-        let stored = by_name.remove(&current_name(name));
-        match stored {
-            Some(_) if (rules.keep_fresh)(name) => report.fresh.push(name.clone()),
+        let own = by_name.get(name).copied();
+        used.extend(own);
+        let own = own.filter(|_| !(rules.keep_fresh)(name));
+        let other = || by_name.get(&(rules.begins_as)(name)?).copied();
+        match own.or_else(other) {
             Some(stored) => {
+                used.insert(stored);
                 let view = file.tensor(stored).map_err(|source| Error::File {
                     path: path.clone(),
                     problem: source.to_string(),
@@ -71,7 +82,9 @@ pub(crate) fn load(
                 copy(&view, variable, name, &path)?;
                 report.loaded.push(name.clone());
             }
-            None if (rules.may_be_fresh)(name) => report.fresh.push(name.clone()),
+            None if (rules.keep_fresh)(name) || (rules.may_be_fresh)(name) => {
+                report.fresh.push(name.clone());
+            }
             None => missing.push(name.clone()),
         }
     }
@@ -84,23 +97,28 @@ pub(crate) fn load(
             first,
         });
     }
-    report.unexpected = by_name.into_values().map(str::to_owned).collect();
+    let unexpected = by_name
+        .into_values()
+        .filter(|stored| !used.contains(stored));
+    report.unexpected = unexpected.map(str::to_owned).collect();
     report.unexpected.sort();
     Ok(report)
 }
 
-/// Copies the weights of `dir` into `variables`; each must be there.
+/// Copies the weights of `dir` into `variables`; each must be there, by the same name.
 pub(crate) fn load_all(dir: &Path, variables: &BTreeMap<String, Tensor>) -> Result<()> {
     let rules = LoadRules {
         may_be_fresh: &|_| false,
         keep_fresh: &|_| false,
+        variable: &|name| Some(name.to_owned()),
+        begins_as: &|_| None,
     };
     load(dir, variables, &rules).map(|_| ())
 }
 
 /// The name that a tensor of any BERT checkpoint has in ours: with the `bert.`
 /// prefix, and with the layer norms' later names.
-fn current_name(name: &str) -> String {
+pub(crate) fn current_name(name: &str) -> String {
     let name = match name {
         _ if name.ends_with("LayerNorm.gamma") => {
             name.replace("LayerNorm.gamma", "LayerNorm.weight")

@@ -8,6 +8,7 @@ mod embedder;
 mod embedding_loss;
 mod embedding_metric;
 mod entities;
+mod generator;
 mod masked_lm;
 mod multi_label_classifier;
 mod multiple_choice;
@@ -28,6 +29,7 @@ pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use embedder::{BertEmbedder, BertEmbedderBuilder};
 pub use embedding_loss::{EmbeddingLoss, TripletDistance};
 pub use entities::{Entity, WordTag};
+pub use generator::{BertGenerator, BertGeneratorBuilder, Generation, StopBeams};
 pub use masked_lm::{BertMaskedLm, BertMaskedLmBuilder, Fill};
 pub use multi_label_classifier::{
     BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, MultiLabelPredictions,

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Precision};
 
 /// Key of `config.json` under which the settings that only bertfit knows stand.
-const SETTINGS_KEY: &str = "bertfit";
+pub(super) const SETTINGS_KEY: &str = "bertfit";
 
 /// A model folder, and what is asked of the model that is made of it.
 #[derive(Debug, Clone)]

@@ -128,9 +128,11 @@ pub(super) fn evaluate_on<M: FineTuner>(
         let rule = "rows of which at least one has a label that counts";
         return Err(Error::config("evaluation set", rule, "none"));
     }
+    let mut metrics = metric.compute();
+    metrics.extend(model.answer_metrics(dataset)?);
     Ok(Evaluation {
         loss: sum / count,
-        metrics: metric.compute(),
+        metrics,
         samples: dataset.len(),
         runtime: start.elapsed().as_secs_f64(),
     })

@@ -1,10 +1,12 @@
 //! What the tests share: model folders, reference numbers, and comparing them.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bertfit::Example;
 use bertfit::tch::{Kind, Tensor};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 pub fn data(name: &str) -> PathBuf {
@@ -63,6 +65,17 @@ pub fn without_dropout(source: &Path) -> tempfile::TempDir {
         ("attention_probs_dropout_prob", zero()),
     ];
     with_config(source, &changes)
+}
+
+/// The text in a compressed file.
+pub fn read_gz(path: &Path) -> String {
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .expect("gzip of UTF-8");
+    text
 }
 
 pub fn tensors(path: impl AsRef<Path>) -> BTreeMap<String, Tensor> {

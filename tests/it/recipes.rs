@@ -273,3 +273,90 @@ fn hidden_tokens_are_guessed() {
     );
     has_numbers(&results, &["train_loss"]);
 }
+
+#[test]
+fn texts_are_written() {
+    let rows = [
+        ("the film was great", "great film"),
+        ("the food , was bad", "bad food"),
+        ("it was fine", "fine"),
+        ("sad \"film\" !", "sad"),
+    ];
+    let tsv: String = rows
+        .iter()
+        .map(|(text, label)| format!("{text}\t{label}\n"))
+        .collect();
+    let csv: String = rows
+        .iter()
+        .map(|(text, label)| format!("\"{}\",{label}\n", text.replace('"', "\"\"")))
+        .collect();
+    let lines: String = rows
+        .iter()
+        .map(|(text, label)| format!("{}\n", json!({"document": text, "summary": label})))
+        .collect();
+    let bench = Bench::new(&[
+        ("train.tsv", &format!("document\tsummary\n{tsv}")),
+        ("dev.csv", &format!("document,summary\n{csv}")),
+        ("test.jsonl", &lines),
+        ("texts.tsv", "document\nthe film\n\"\"\nfood\n"),
+    ]);
+    let model = model();
+    let columns = "--text-column document --label-column summary";
+    for (out, more) in [
+        (
+            "once",
+            "--num-beams 2 --length-penalty -0.5 --no-repeat-ngram-size 2",
+        ),
+        (
+            "best",
+            "--metric bleu --tie-encoder-decoder --label-smoothing 0.1",
+        ),
+        (
+            "drawn",
+            "--do-sample --top-k 5 --top-p 0.9 --temperature 0.7",
+        ),
+    ] {
+        let results = bench.run(
+            "text_generation",
+            &format!(
+                "--model {model} --train @train.tsv --dev @dev.csv --test @test.jsonl --out @{out} \
+                 --max-target-length 8 --lr 1e-3 --epochs 2 --quiet {columns} {more}"
+            ),
+        );
+        has_numbers(
+            &results,
+            &[
+                "eval_loss",
+                "eval_bleu",
+                "eval_rougeL",
+                "test_loss",
+                "test_bleu",
+                "test_rougeL",
+                "train_loss",
+            ],
+        );
+        // What is written to the file is what was judged.
+        let written = bench.predictions(out);
+        assert_eq!(written.len(), rows.len());
+        let (mut bleu, mut rouge) = (bertfit::Bleu::new(), bertfit::RougeL::new());
+        for (object, (_, label)) in written.iter().zip(rows) {
+            let text = object["text"].as_str().expect("a text");
+            assert_eq!(object.as_object().expect("an object").len(), 1);
+            bleu.update(text, &[label]);
+            rouge.update(text, &[label]);
+        }
+        assert_eq!(results["test_bleu"], json!(bleu.score()));
+        assert_eq!(results["test_rougeL"], json!(rouge.score()));
+        // The best epoch is picked by texts if that is wanted, and only then.
+        let state = read_json(bench.0.path().join(out).join("trainer_state.json"));
+        let in_epochs = state["log_history"].to_string().contains("eval_bleu");
+        assert_eq!(in_epochs, out == "best");
+    }
+    // A file to write about needs no column of texts that are written already.
+    let results = bench.run(
+        "text_generation",
+        &format!("--model @once --test @texts.tsv --out @again --quiet {columns}"),
+    );
+    assert_eq!(results, json!({}));
+    assert_eq!(bench.predictions("again").len(), 3);
+}

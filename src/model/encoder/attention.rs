@@ -1,4 +1,5 @@
-//! Multi-head self-attention, the one place that knows where rows end.
+//! Multi-head attention of tokens to those of their own row, the one place that knows where
+//! rows end.
 
 use tch::nn::Path;
 use tch::{Kind, TchError, Tensor};
@@ -14,18 +15,19 @@ use crate::native::fused::{self, Row};
 /// product after it find them in the cache.
 const SCORES_AT_ONCE: i64 = 1 << 20;
 
+/// Queries, keys and values of several heads.
 #[derive(Debug)]
-pub(super) struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+pub(in crate::model) struct Attention {
+    pub(in crate::model) query: Linear,
+    pub(in crate::model) key: Linear,
+    pub(in crate::model) value: Linear,
     heads: i64,
-    head_size: i64,
-    dropout: f64,
+    pub(in crate::model) head_size: i64,
+    pub(in crate::model) dropout: f64,
 }
 
-impl SelfAttention {
-    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+impl Attention {
+    pub(in crate::model) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
         let (size, std) = (config.hidden_size, config.initializer_range);
         let dense = |name: &str| Linear::new(&(path / name), size, size, std);
         Ok(Self {
@@ -36,6 +38,16 @@ impl SelfAttention {
             head_size: config.head_size(),
             dropout: config.attention_probs_dropout_prob,
         })
+    }
+
+    /// The same with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            query: self.query.shared(),
+            key: self.key.shared(),
+            value: self.value.shared(),
+            ..*self
+        }
     }
 
     /// `[T, H]` to `[T, H]`
@@ -88,10 +100,7 @@ impl SelfAttention {
         };
         let [query, key, value] = parts;
         let (query, key, value) = (heads(query)?, heads(key)?, heads(value)?);
-        let mixed = match query.device().is_cuda() {
-            true => attend(&query, &key, &value, group, dropout),
-            false => attend_in_cache(&query, &key, &value, group, dropout),
-        }?; // [B, heads, L, head_size]
+        let mixed = attend([&query, &key, &value], group.bias.as_ref(), dropout)?;
         mixed.f_transpose(1, 2)?.f_reshape([group.tokens(), -1])
     }
 }
@@ -104,18 +113,32 @@ fn joined(parts: Vec<Tensor>) -> Result<Tensor, TchError> {
     }
 }
 
-/// Attention by libtorch's choice of kernel; all `[B, heads, L, head_size]`.
-fn attend(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    group: &Group,
+/// Attention of queries `[B, heads, T, head_size]` to keys and values `[B, heads, L,
+/// head_size]`; `bias` is added to the scores, `[B or 1, heads or 1, T or 1, L]`.
+pub(in crate::model) fn attend(
+    parts: [&Tensor; 3],
+    bias: Option<&Tensor>,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let bias = match &group.bias {
+    match parts[0].device().is_cuda() {
+        true => attend_fused(parts, bias, dropout),
+        false => attend_in_cache(parts, bias, dropout),
+    }
+}
+
+/// By libtorch's choice of kernel.
+fn attend_fused(
+    [query, key, value]: [&Tensor; 3],
+    bias: Option<&Tensor>,
+    dropout: f64,
+) -> Result<Tensor, TchError> {
+    let bias = match bias {
         Some(bias) => bias.f_to_kind(query.kind())?,
-        // tch 0.17 cannot leave it out.
-        None => Tensor::f_zeros([1, 1, 1, 1], (query.kind(), query.device()))?,
+        // tch 0.17 cannot leave it out, and not every kernel spreads one number over a row.
+        None => {
+            let size = [1, 1, query.size()[2], key.size()[2]];
+            Tensor::f_zeros(size, (query.kind(), query.device()))?
+        }
     };
     Tensor::f_scaled_dot_product_attention(
         query,
@@ -128,38 +151,49 @@ fn attend(
     )
 }
 
-/// Attention as plain products, some heads at a time: on CPUs faster than libtorch's
-/// kernels, the more so the longer the rows. All `[B, heads, L, head_size]`.
+/// As plain products, some heads at a time: on CPUs faster than libtorch's kernels, the more
+/// so the longer the rows.
 fn attend_in_cache(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    group: &Group,
+    [query, key, value]: [&Tensor; 3],
+    bias: Option<&Tensor>,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
     let size = query.size();
-    let [rows, heads, length, head_size] = size[..] else {
-        unreachable!("`SelfAttention::attend` makes four dimensions");
+    let [rows, heads, queries, head_size] = size[..] else {
+        unreachable!("an attention makes four dimensions");
     };
+    let keys = key.size()[2];
     let scale = (head_size as f64).powf(-0.5);
     let all = rows * heads;
-    let at_once = (SCORES_AT_ONCE / (length * length).max(1)).clamp(1, all.max(1));
-    let parts = |x: &Tensor| x.f_reshape([all, length, -1])?.f_split(at_once, 0);
-    let (queries, keys, values) = (parts(query)?, parts(key)?, parts(value)?);
-    let biases = match &group.bias {
-        Some(bias) => bias
-            .f_expand([rows, heads, 1, length], false)?
-            .f_reshape([all, 1, length])?
-            .f_split(at_once, 0)?,
+    let at_once = (SCORES_AT_ONCE / (queries * keys).max(1)).clamp(1, all.max(1));
+    let parts = |x: &Tensor, length| x.f_reshape([all, length, -1])?.f_split(at_once, 0);
+    let (queries, keys, values) = (
+        parts(query, queries)?,
+        parts(key, keys)?,
+        parts(value, keys)?,
+    );
+    let biases = match bias {
         None => Vec::new(),
+        Some(bias) => {
+            let size = bias.size();
+            let of_all = [rows, heads, size[2], size[3]];
+            match size[..2] == [1, 1] {
+                true => vec![bias.f_squeeze_dim(0)?],
+                false => bias
+                    .f_expand(of_all, false)?
+                    .f_reshape([all, size[2], size[3]])?
+                    .f_split(at_once, 0)?,
+            }
+        }
     };
     let mut mixed = Vec::with_capacity(queries.len());
     for (part, ((query, key), value)) in queries.iter().zip(&keys).zip(&values).enumerate() {
         let key = key.f_transpose(1, 2)?;
-        let scores = match biases.get(part) {
+        // One for all, or one for each part.
+        let scores = match biases.get(part).or(biases.first()) {
             Some(bias) => bias.f_baddbmm(query, &key, 1.0, scale)?,
             None => query.f_mul_scalar(scale)?.f_bmm(&key)?,
-        }; // [part, L, L]
+        }; // [part, T, L]
         let shares = scores.f_softmax(-1, None::<Kind>)?;
         let shares = match dropout > 0.0 {
             true => shares.f_dropout(dropout, true)?,

@@ -12,7 +12,7 @@ use crate::model::config::BertConfig;
 use crate::model::linear::{Embedding, LayerNorm};
 
 #[derive(Debug)]
-pub(super) struct Embeddings {
+pub(in crate::model) struct Embeddings {
     word: Embedding,
     position: Embedding,
     token_type: Embedding,
@@ -25,7 +25,7 @@ pub(super) struct Embeddings {
 }
 
 impl Embeddings {
-    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+    pub(in crate::model) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
         let size = config.hidden_size;
         let table = |name: &str, rows, padding_id| {
             Embedding::new(
@@ -51,7 +51,21 @@ impl Embeddings {
         self.sparse.set(sparse && !self.shared.get());
     }
 
-    pub(super) fn share_words(&self) -> Tensor {
+    /// The same embeddings with the same weights, for a decoder.
+    pub(super) fn shared(&self) -> Self {
+        self.shared.set(true);
+        Self {
+            word: self.word.shared(),
+            position: self.position.shared(),
+            token_type: self.token_type.shared(),
+            norm: self.norm.shared(),
+            dropout: self.dropout,
+            sparse: Cell::new(false),
+            shared: Cell::new(true),
+        }
+    }
+
+    pub(in crate::model) fn share_words(&self) -> Tensor {
         self.shared.set(true);
         self.word.weight().shallow_clone()
     }
@@ -66,9 +80,20 @@ impl Embeddings {
             .and_then(|positions| positions.f_expand([batch, length], false))
             .doing("numbering positions")?;
         let positions = packed(&positions)?;
-        let words = self.word.forward(&ids, self.sparse.get())?;
-        let types = self.token_type.forward(&types, false)?;
-        let positions = self.position.forward(&positions, false)?;
+        self.of(&ids, &types, &positions, train)
+    }
+
+    /// Ids, segments and positions of one shape, `[…]`, to `[…, H]`.
+    pub(in crate::model) fn of(
+        &self,
+        ids: &Tensor,
+        types: &Tensor,
+        positions: &Tensor,
+        train: bool,
+    ) -> Result<Tensor> {
+        let words = self.word.forward(ids, self.sparse.get())?;
+        let types = self.token_type.forward(types, false)?;
+        let positions = self.position.forward(positions, false)?;
         let sum = words
             .f_add(&types)
             .and_then(|sum| sum.f_add(&positions))

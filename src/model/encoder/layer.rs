@@ -4,7 +4,7 @@
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::attention::SelfAttention;
+use super::attention::Attention;
 use super::layout::Layout;
 use crate::error::{Result, TorchContext};
 use crate::model::config::{Activation, BertConfig};
@@ -40,21 +40,21 @@ impl State {
 }
 
 #[derive(Debug)]
-pub(super) struct Layer {
-    attention: SelfAttention,
-    attention_output: Output,
+pub(in crate::model) struct Layer {
+    pub(in crate::model) attention: Attention,
+    pub(in crate::model) attention_output: Output,
     intermediate: Linear,
     activation: Activation,
     output: Output,
 }
 
 impl Layer {
-    pub(super) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
+    pub(in crate::model) fn new(path: &Path, config: &BertConfig) -> Result<Self> {
         let (size, wide) = (config.hidden_size, config.intermediate_size);
         let attention = path / "attention";
         let intermediate = path / "intermediate" / "dense";
         Ok(Self {
-            attention: SelfAttention::new(&(&attention / "self"), config)?,
+            attention: Attention::new(&(&attention / "self"), config)?,
             attention_output: Output::new(&(&attention / "output"), size, config)?,
             intermediate: Linear::new(&intermediate, size, wide, config.initializer_range)?,
             activation: config.hidden_act,
@@ -62,6 +62,18 @@ impl Layer {
         })
     }
 
+    /// The same with the same weights.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            attention: self.attention.shared(),
+            attention_output: self.attention_output.shared(),
+            intermediate: self.intermediate.shared(),
+            activation: self.activation,
+            output: self.output.shared(),
+        }
+    }
+
+    /// `[T, H]` to `[T, H]`
     pub(super) fn forward(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
         let sizes = [
             state.full.size()[1],
@@ -91,8 +103,13 @@ impl Layer {
     fn operators(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
         let attended = self.attention.forward(state, layout, train)?;
         let state = self.attention_output.forward(&attended, state, train)?;
-        let wide = self.activation.apply(&self.intermediate.forward(&state)?)?; // [T, I]
-        self.output.forward(&wide, &state, train)
+        self.feed_forward(&state, train)
+    }
+
+    /// What comes after attention, `[…, H]` to `[…, H]`.
+    pub(in crate::model) fn feed_forward(&self, state: &Tensor, train: bool) -> Result<Tensor> {
+        let wide = self.activation.apply(&self.intermediate.forward(state)?)?; // […, I]
+        self.output.forward(&wide, state, train)
     }
 
     /// Whether any weight of the layer is trained.
@@ -106,14 +123,14 @@ impl Layer {
 
 /// Dense layer, dropout, residual, norm.
 #[derive(Debug)]
-struct Output {
+pub(in crate::model) struct Output {
     dense: Linear,
     norm: LayerNorm,
     dropout: f64,
 }
 
 impl Output {
-    fn new(path: &Path, inputs: i64, config: &BertConfig) -> Result<Self> {
+    pub(in crate::model) fn new(path: &Path, inputs: i64, config: &BertConfig) -> Result<Self> {
         let (size, std) = (config.hidden_size, config.initializer_range);
         Ok(Self {
             dense: Linear::new(&(path / "dense"), inputs, size, std)?,
@@ -122,7 +139,12 @@ impl Output {
         })
     }
 
-    fn forward(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<Tensor> {
+    pub(in crate::model) fn forward(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        train: bool,
+    ) -> Result<Tensor> {
         let sum = self
             .dense
             .forward(x)?
@@ -130,6 +152,14 @@ impl Output {
             .and_then(|x| x.f_add(residual))
             .doing("adding the residual")?;
         self.norm.forward(&sum)
+    }
+
+    fn shared(&self) -> Self {
+        Self {
+            dense: self.dense.shared(),
+            norm: self.norm.shared(),
+            dropout: self.dropout,
+        }
     }
 
     /// The same in one operation.

@@ -12,8 +12,10 @@ mod tape;
 use tch::Tensor;
 use tch::nn::Path;
 
-use self::embeddings::Embeddings;
-use self::layer::{Layer, State};
+pub(super) use self::attention::{Attention, attend};
+pub(super) use self::embeddings::Embeddings;
+use self::layer::State;
+pub(super) use self::layer::{Layer, Output};
 use self::layout::Layout;
 use self::tape::Tape;
 use super::config::BertConfig;
@@ -130,6 +132,12 @@ impl BertEncoder {
     /// The word embeddings, `[V, H]`, for a decoder with the same weights.
     pub(crate) fn share_word_embeddings(&self) -> Tensor {
         self.embeddings.share_words()
+    }
+
+    /// Embeddings and layers with the same weights, for a decoder.
+    pub(super) fn shared(&self) -> (Embeddings, Vec<Layer>) {
+        let layers = self.layers.iter().map(Layer::shared);
+        (self.embeddings.shared(), layers.collect())
     }
 
     /// The rest of a backward pass, if there is one: what gradient checkpointing has cut

@@ -7,7 +7,7 @@ For each task a small random model as transformers saves it (`<task>/`), and bes
 loss and all gradients of one batch without dropout. Needs torch 2.4.0 and transformers
 4.57.6; starts from ../model/tiny.
 """
-import json, os
+import json, os, random
 
 import torch
 from safetensors.torch import save_file
@@ -18,7 +18,14 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     BertTokenizerFast,
+    EncoderDecoderModel,
+    GenerationConfig,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
 )
+from transformers.trainer_pt_utils import LabelSmoother
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = os.path.join(HERE, "..", "model", "tiny")
@@ -27,7 +34,7 @@ torch.set_num_threads(2)
 tokenizer = BertTokenizerFast.from_pretrained(TINY)
 
 
-def write(task, model, batch, data):
+def write(task, model, batch, data, saved_name=lambda name: name):
     """One batch through `model`; `batch` holds the labels too."""
     folder = os.path.join(HERE, task)
     model.eval()
@@ -40,14 +47,17 @@ def write(task, model, batch, data):
     flat = lambda tensor: tensor.flatten(0, -2) if tensor.dim() == 3 else tensor
     tensors = {name: flat(tensor) for name, tensor in batch.items()}
     # Rows that are not to be guessed have no logits with us.
-    known = batch["labels"] != -100 if task == "masked_lm" else ...
+    of_tokens = task.startswith(("masked_lm", "text_generation"))
+    known = batch["labels"] != -100 if of_tokens else ...
     tensors["loss"] = output.loss.detach().reshape(1)
+    if task.startswith("text_generation"):
+        tensors["smoothed_loss"] = LabelSmoother(0.1)(output, batch["labels"]).detach().reshape(1)
     for name, tensor in output.items():
         if name.endswith("logits"):
             tensors[name] = tensor.detach()[known]
     for name, weight in model.named_parameters():
         if weight.grad is not None:
-            tensors["gradient." + name] = weight.grad
+            tensors["gradient." + saved_name(name)] = weight.grad
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder + ".safetensors")
     with open(folder + ".json", "w", encoding="utf-8") as file:
         json.dump(data, file, ensure_ascii=False, indent=1)
@@ -163,6 +173,86 @@ def masked_lm():
     write("masked_lm", model, batch, texts)
 
 
+def text_generation(tied):
+    texts = [
+        ("the film was great", None, "it is good"),
+        ("this is very good food", "it was not good", "bad , bad film !"),
+        ("sad , dull film .", None, ""),
+        ("is it food ?", "no", "i like it really very much"),
+    ]
+    rows = [tokenizer(*([text, pair] if pair else [text])) for text, pair, _ in texts]
+    batch = dict(tokenizer.pad(rows, return_tensors="pt"))
+    # What is written begins with [CLS], which is not to be learnt.
+    goal = tokenizer([label for *_, label in texts])["input_ids"]
+    length = max(len(ids) for ids in goal) - 1
+    batch["labels"] = torch.tensor([ids[1:] + [-100] * (length + 1 - len(ids)) for ids in goal])
+    torch.manual_seed(8)
+    settings = {part + name: value for part in ("encoder_", "decoder_") for name, value in NO_DROPOUT.items()}
+    model = EncoderDecoderModel.from_encoder_decoder_pretrained(TINY, TINY, tie_encoder_decoder=tied, **settings)
+    tokens = dict(
+        decoder_start_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    for name, value in tokens.items():
+        setattr(model.config, name, value)
+    model.generation_config = GenerationConfig(**tokens)
+    # So that texts end, sooner or later, vary, and differ by what is read.
+    with torch.no_grad():
+        for weight in model.decoder.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+        model.decoder.cls.predictions.bias[tokenizer.sep_token_id] = 3.0
+    data = {"rows": [dict(text=t, pair=p, label=label) for t, p, label in texts]}
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    model.eval()
+    data["searches"] = searches(model, inputs)
+    data["draws"] = draws(model, inputs)
+    # As transformers names what is the same in both.
+    shared = lambda name: tied and name.startswith("encoder.")
+    saved = lambda name: name.replace("encoder.", "decoder.bert.", 1) if shared(name) else name
+    write("text_generation" + "_tied" * tied, model, batch, data, saved)
+
+
+def searches(model, inputs):
+    """What `generate` writes by several settings."""
+    draw = random.Random(9)
+    found = []
+    for number in range(60):
+        settings = dict(
+            max_new_tokens=draw.choice([1, 3, 6, 12, 40]),
+            num_beams=1 if number < 6 else draw.choice([2, 3, 4, 7]),
+            no_repeat_ngram_size=draw.choice([0, 1, 2, 2, 3]),
+        )
+        if settings["num_beams"] > 1:
+            settings["length_penalty"] = draw.choice([-1.5, 0.0, 0.6, 1.0, 2.0])
+            settings["early_stopping"] = draw.choice([False, True, "never"])
+        ids = model.generate(**inputs, **settings, do_sample=False).tolist()
+        texts = []
+        for row in ids:
+            row = row[1:]
+            end = row.index(tokenizer.sep_token_id) + 1 if tokenizer.sep_token_id in row else len(row)
+            texts.append(row[:end])
+        found.append(dict(settings=settings, ids=texts))
+    return found
+
+
+def draws(model, inputs):
+    """The shares of first tokens of the first text, when they are drawn."""
+    start = torch.tensor([[tokenizer.cls_token_id]])
+    first = {name: tensor[:1] for name, tensor in inputs.items()}
+    with torch.no_grad():
+        logits = model(**first, decoder_input_ids=start).logits[:, -1]
+    found = []
+    for temperature, top_k, top_p in [(1.0, 0, 1.0), (0.7, 5, 1.0), (1.5, 0, 0.6), (2.0, 20, 0.8), (1.0, 1, 1.0)]:
+        steps = [TemperatureLogitsWarper(temperature)] if temperature != 1.0 else []
+        steps += [TopKLogitsWarper(top_k)] if top_k else []
+        steps += [TopPLogitsWarper(top_p)] if top_p < 1.0 else []
+        shares = LogitsProcessorList(steps)(start, logits).softmax(-1)[0]
+        settings = dict(temperature=temperature, top_k=top_k, top_p=top_p)
+        found.append(dict(settings=settings, shares={id: share for id, share in enumerate(shares.tolist()) if share}))
+    return found
+
+
 token_classification()
 sequence_classification(
     "multi_label", ["dull", "good", "sad"], [["good"], [], ["dull", "sad"], ["good", "dull"]],
@@ -175,3 +265,5 @@ sequence_classification(
 question_answering()
 multiple_choice()
 masked_lm()
+text_generation(tied=False)
+text_generation(tied=True)

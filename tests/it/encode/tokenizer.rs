@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use bertfit::{Encoding, Error, RowProblem, Tokenizer, TokenizerConfig, Truncation};
-use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+
+use crate::fixture::read_gz;
 
 fn reference_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,15 +26,6 @@ fn reference_file(name: &str) -> PathBuf {
 fn model_folder() -> PathBuf {
     let models = env::var_os("BERTFIT_MODELS").expect("`.cargo/config.toml` sets BERTFIT_MODELS");
     Path::new(&models).join("all-MiniLM-L6-v2")
-}
-
-fn read_gz(path: &Path) -> String {
-    let mut text = String::new();
-    let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .expect("gzip of UTF-8");
-    text
 }
 
 /// A tokenizer from a folder with this vocabulary and these settings.

@@ -2,5 +2,6 @@
 
 mod classification;
 mod entities;
+mod generation;
 mod numbers;
 mod squad;

@@ -130,7 +130,10 @@ fn our_operations_give_the_states_and_gradients_of_libtorchs() {
                     assert!(ours.abs().max().double_value(&[]) < 1e-4);
                 } else {
                     let difference = difference(ours, theirs);
-                    assert!(difference < 1e-5, "{shape:?} {lengths:?} {name}: {difference}");
+                    assert!(
+                        difference < 1e-5,
+                        "{shape:?} {lengths:?} {name}: {difference}"
+                    );
                 }
             }
         }
@@ -150,7 +153,10 @@ fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
         for (((name, exact), (_, ours)), (_, theirs)) in exact.iter().zip(&ours).zip(&theirs) {
             if name != "attention.self.key.bias" {
                 let (ours, theirs) = (difference(ours, exact), difference(theirs, exact));
-                assert!(ours < 0.002 + 1.2 * theirs, "{lengths:?} {name}: {ours}, {theirs}");
+                assert!(
+                    ours < 0.002 + 1.2 * theirs,
+                    "{lengths:?} {name}: {ours}, {theirs}"
+                );
             }
         }
     }
@@ -186,7 +192,10 @@ fn with_dropout_the_gradient_is_that_of_what_was_computed() {
             };
             let slope = (at(5e-3) - at(-5e-3)) / 1e-2;
             let error = (slope - norm).abs();
-            assert!(error < 1e-3 * norm + 1e-3, "{lengths:?} {name}: {slope}, {norm}");
+            assert!(
+                error < 1e-3 * norm + 1e-3,
+                "{lengths:?} {name}: {slope}, {norm}"
+            );
         }
         restart();
         let again = case.run(By::Ours, Precision::F32);
@@ -200,7 +209,11 @@ fn with_dropout_the_gradient_is_that_of_what_was_computed() {
 fn what_is_frozen_gets_no_gradient_and_the_rest_the_same() {
     let case = Case::new(SHAPES[0], LENGTHS[0], 0.0);
     let whole = case.run(By::Ours, Precision::F32);
-    let frozen = ["attention.self.query.weight", "output.dense.weight", "state"];
+    let frozen = [
+        "attention.self.query.weight",
+        "output.dense.weight",
+        "state",
+    ];
     let variables = case.variables.variables();
     for name in frozen {
         let leaf = variables.get(name).unwrap_or(&case.state);
@@ -238,7 +251,9 @@ fn dropout_drops_its_share_and_keeps_the_mean() {
     let both = share(&first.logical_and(&second));
     assert!((both - 0.04).abs() < 4.0 * (0.04_f64 * 0.96 / (rows * width) as f64).sqrt());
     for dim in [0, 1] {
-        let along = first.to_kind(Kind::Double).mean_dim(dim, false, Kind::Double);
+        let along = first
+            .to_kind(Kind::Double)
+            .mean_dim(dim, false, Kind::Double);
         let deviation = (0.16 / first.size()[dim as usize] as f64).sqrt();
         let most = (along - 0.2).abs().max().double_value(&[]);
         assert!(most < 5.0 * deviation, "{dim}: {most}");
@@ -258,7 +273,10 @@ fn dropout_drops_its_share_and_keeps_the_mean() {
 #[test]
 fn tokens_of_no_row_are_zero_and_wrong_sizes_are_errors() {
     let place = (Kind::Float, Device::Cpu);
-    let (x, weight) = (Tensor::randn([6, 32], place), Tensor::randn([32, 32], place));
+    let (x, weight) = (
+        Tensor::randn([6, 32], place),
+        Tensor::randn([32, 32], place),
+    );
     let bias = Tensor::randn([32], place);
     let dense = [(&weight, &bias); 3];
     let mixed = fused::attention(&x, dense, &[[0, 2], [3, 2], [5, 0]], 2, 0.0).expect("a mix");

@@ -1,0 +1,132 @@
+//! Writes texts about texts (summaries, questions, simpler words) with two BERTs: fits,
+//! evaluates and predicts on tables.
+//!
+//!     cargo run --release --example text_generation -- \
+//!         --model target/models/all-MiniLM-L6-v2 --out target/writer --lr 1e-4 --epochs 10 \
+//!         --train train.tsv --dev dev.tsv --test test.tsv \
+//!         --text-column document --label-column summary --num-beams 4
+//!
+//! `test_bleu` is what sacrebleu says of `predictions.jsonl` and the label column.
+
+mod recipe;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bertfit::{BertGenerator, Generation, Result, StopBeams};
+use clap::Parser;
+use serde_json::json;
+
+use recipe::tables::{TableArgs, Test, texts};
+use recipe::{Common, Sets, configured};
+
+/// Fits two BERTs to write texts about texts or pairs of texts; evaluates; predicts. Files are
+/// TSV, CSV or JSON lines.
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    tables: TableArgs,
+    /// Most tokens of a text to write, [CLS] and [SEP] counted; default as --max-length
+    #[arg(long)]
+    max_target_length: Option<usize>,
+    /// Let the decoder have the encoder's weights, but for those that only a decoder has
+    #[arg(long)]
+    tie_encoder_decoder: bool,
+    /// Share of the target that is spread over all tokens
+    #[arg(long, default_value_t = 0.0)]
+    label_smoothing: f64,
+    /// Texts that are followed at once
+    #[arg(long, default_value_t = 1)]
+    num_beams: usize,
+    /// With beams: above 0 for longer texts, below 0 for shorter ones
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    length_penalty: f64,
+    /// When a search with beams ends, in transformers' words: false, true or never
+    #[arg(long, default_value = "false")]
+    early_stopping: StopBeams,
+    /// Tokens of which no sequence comes twice in a text; 0 for any
+    #[arg(long, default_value_t = 0)]
+    no_repeat_ngram_size: usize,
+    /// Draw tokens by their probabilities
+    #[arg(long)]
+    do_sample: bool,
+    /// When drawing: below 1 likely tokens become likelier
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
+    /// When drawing: so many of the likeliest tokens may come; 0 for all
+    #[arg(long, default_value_t = 50)]
+    top_k: usize,
+    /// When drawing: only the likeliest tokens may come that reach this share together
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+}
+
+impl AsMut<Common> for Args {
+    fn as_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+}
+
+impl Args {
+    fn generation(&self) -> Generation {
+        Generation {
+            num_beams: self.num_beams,
+            length_penalty: self.length_penalty,
+            early_stopping: self.early_stopping,
+            no_repeat_ngram_size: self.no_repeat_ngram_size,
+            do_sample: self.do_sample,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            seed: self.common.seed,
+            ..Generation::default()
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    recipe::main(run)
+}
+
+fn run(args: &Args) -> Result<String> {
+    let (common, model) = (&args.common, &args.common.model);
+    let read = |path: &PathBuf| args.tables.table(path)?.read();
+    let train = common.train.as_ref().map(read).transpose()?;
+    let dev = common.dev.as_ref().map(read).transpose()?;
+    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
+    let mut builder = match &train {
+        Some(_) => configured!(common, BertGenerator::builder(model)),
+        None => configured!(common, BertGenerator::saved(model)),
+    };
+    builder = builder.label_smoothing(args.label_smoothing);
+    if let Some(max_target_length) = args.max_target_length {
+        builder = builder.max_target_length(max_target_length);
+    }
+    if args.tie_encoder_decoder {
+        builder = builder.tie_encoder_decoder(true);
+    }
+    // Only the last evaluation needs texts, if they do not pick the best epoch.
+    let texts_matter = matches!(common.metric.as_deref(), Some("bleu" | "rougeL"));
+    builder = builder.predict_with_generate(args.generation());
+    let mut generator = builder.build()?;
+    if train.is_some() && !texts_matter {
+        generator.set_predict_with_generate(None)?;
+    }
+    let labelled = test.as_ref().and_then(|test| test.labelled.as_ref());
+    let sets = Sets {
+        train: train.as_ref().map(|rows| rows as _),
+        dev: dev.as_ref().map(|rows| rows as _),
+        test: labelled.map(|rows| rows as _),
+    };
+    common.run(
+        &mut generator,
+        sets,
+        |generator| generator.set_predict_with_generate(Some(args.generation())),
+        |generator, _| {
+            let written = generator.generate(texts(&test), &args.generation())?;
+            Ok(written.iter().map(|text| json!({"text": text})).collect())
+        },
+    )
+}

@@ -1,0 +1,199 @@
+//! BERT as a decoder (Rothe et al. 2020): each token sees those before it, and, through a
+//! second attention in each layer, what an encoder has made of the input. Parameter names
+//! are those of Hugging Face's `BertLMHeadModel` with cross-attention.
+
+mod attention;
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use self::attention::KeyValue;
+use super::config::BertConfig;
+use super::encoder::{Attention, BertEncoder, Embeddings, Layer, Output};
+use crate::encode::LOWEST;
+use crate::error::{Result, TorchContext};
+
+/// Embeddings and layers of a decoder.
+#[derive(Debug)]
+pub(crate) struct BertDecoder {
+    embeddings: Embeddings,
+    layers: Vec<DecoderLayer>,
+}
+
+/// What an encoder has made of the input, as each layer attends to it.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    layers: Vec<KeyValue>,
+    /// 0 where there is a token, the lowest number where there is padding, `[B, 1, 1, L]`.
+    bias: Tensor,
+}
+
+/// Keys and values of the tokens so far, by layer.
+#[derive(Debug, Default)]
+pub(crate) struct Past(Vec<KeyValue>);
+
+impl Memory {
+    /// That of some rows, `[N]`, in the order given.
+    pub(crate) fn select(&self, rows: &Tensor) -> Result<Self> {
+        let bias = self.bias.f_index_select(0, rows);
+        Ok(Self {
+            layers: select(&self.layers, rows)?,
+            bias: bias.doing("choosing sequences")?,
+        })
+    }
+}
+
+impl Past {
+    /// That of some rows, `[N]`, in the order given.
+    pub(crate) fn select(&self, rows: &Tensor) -> Result<Self> {
+        Ok(Self(select(&self.0, rows)?))
+    }
+
+    fn length(&self) -> i64 {
+        self.0.first().map_or(0, KeyValue::length)
+    }
+}
+
+fn select(layers: &[KeyValue], rows: &Tensor) -> Result<Vec<KeyValue>> {
+    let layers = layers.iter().map(|layer| layer.select(rows));
+    layers
+        .collect::<std::result::Result<_, _>>()
+        .doing("choosing sequences")
+}
+
+impl BertDecoder {
+    /// Makes the variables under `path` (`embeddings…`, `encoder.layer.N…`), randomly
+    /// initialised. With `encoder`, all but the second attentions are its own.
+    pub(crate) fn new(
+        path: &Path,
+        config: &BertConfig,
+        encoder: Option<&BertEncoder>,
+    ) -> Result<Self> {
+        let path_of = |layer| path / "encoder" / "layer" / layer;
+        let (embeddings, layers) = match encoder {
+            Some(encoder) => encoder.shared(),
+            None => (
+                Embeddings::new(&(path / "embeddings"), config)?,
+                (0..config.num_hidden_layers)
+                    .map(|layer| Layer::new(&path_of(layer), config))
+                    .collect::<Result<_>>()?,
+            ),
+        };
+        let layers = layers.into_iter().zip(0..);
+        let layers = layers.map(|(own, layer)| DecoderLayer::new(own, &path_of(layer), config));
+        Ok(Self {
+            embeddings,
+            layers: layers.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The word embeddings, `[V, H]`, for a head with the same weights.
+    pub(crate) fn share_word_embeddings(&self) -> Tensor {
+        self.embeddings.share_words()
+    }
+
+    /// What the decoder attends to: the encoder's last state `[B, L, H]`, and 1 where there
+    /// is a token in it, `[B, L]`.
+    pub(crate) fn remember(&self, hidden: &Tensor, attention_mask: &Tensor) -> Result<Memory> {
+        let (rows, length) = attention_mask.size2().doing("reading inputs")?;
+        let bias = attention_mask
+            .f_to_kind(Kind::Float)
+            .and_then(|mask| mask.f_rsub_scalar(1.0)?.f_mul_scalar(LOWEST))
+            .and_then(|bias| bias.f_view([rows, 1, 1, length]));
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| layer.cross.key_value(hidden));
+        Ok(Memory {
+            layers: layers.collect::<Result<_>>()?,
+            bias: bias.doing("reading inputs")?,
+        })
+    }
+
+    /// Token ids `[R, T]` to hidden states `[R, T, H]`; there may be several rows, side by
+    /// side, for each input that is remembered. With `past`, the ids are the next
+    /// token of each row, `[R, 1]`, which joins the past.
+    pub(crate) fn forward(
+        &self,
+        input_ids: &Tensor,
+        memory: &Memory,
+        mut past: Option<&mut Past>,
+        train: bool,
+    ) -> Result<Tensor> {
+        let (_, length) = input_ids.size2().doing("reading inputs")?;
+        let before = past.as_ref().map_or(0, |past| past.length());
+        let place = (Kind::Int64, input_ids.device());
+        let positions = Tensor::f_arange_start(before, before + length, place)
+            .and_then(|positions| positions.f_expand_as(input_ids))
+            .doing("numbering positions")?;
+        let types = input_ids.f_zeros_like().doing("reading inputs")?;
+        let mut state = self.embeddings.of(input_ids, &types, &positions, train)?;
+        // What comes later is hidden; nothing comes after the next token.
+        let causal = match past {
+            Some(_) => None,
+            None => Some(
+                Tensor::f_full(
+                    [1, 1, length, length],
+                    LOWEST,
+                    (Kind::Float, state.device()),
+                )
+                .and_then(|bias| bias.f_triu(1))
+                .doing("hiding what comes later")?,
+            ),
+        };
+        let mut seen = Vec::with_capacity(self.layers.len());
+        for (number, (layer, memory_of_layer)) in self.layers.iter().zip(&memory.layers).enumerate()
+        {
+            let mut own = layer.own.attention.key_value(&state)?;
+            if let Some(before) = past.as_ref().and_then(|past| past.0.get(number)) {
+                own = before.followed_by(&own).doing("remembering tokens")?;
+            }
+            let memory = (memory_of_layer, &memory.bias);
+            state = layer.forward(&state, (&own, causal.as_ref()), memory, train)?;
+            seen.push(own);
+        }
+        if let Some(past) = &mut past {
+            past.0 = seen;
+        }
+        Ok(state)
+    }
+}
+
+/// A layer as an encoder has it, with a second attention.
+#[derive(Debug)]
+struct DecoderLayer {
+    own: Layer,
+    cross: Attention,
+    cross_output: Output,
+}
+
+impl DecoderLayer {
+    fn new(own: Layer, path: &Path, config: &BertConfig) -> Result<Self> {
+        let cross = path / "crossattention";
+        Ok(Self {
+            own,
+            cross: Attention::new(&(&cross / "self"), config)?,
+            cross_output: Output::new(&(&cross / "output"), config.hidden_size, config)?,
+        })
+    }
+
+    /// `[R, T, H]` to `[R, T, H]`, by its own keys and values and the encoder's, each with
+    /// what is added to the scores.
+    fn forward(
+        &self,
+        state: &Tensor,
+        (seen, causal): (&KeyValue, Option<&Tensor>),
+        (memory, padding): (&KeyValue, &Tensor),
+        train: bool,
+    ) -> Result<Tensor> {
+        let (.., size) = state.size3().doing("attending")?;
+        let attended = self.own.attention.over(state, seen, causal, train)?;
+        let state = self.own.attention_output.forward(&attended, state, train)?;
+        // Several rows may be about one input.
+        let by_input = state.f_view([memory.rows(), -1, size]).doing("attending")?;
+        let attended = self.cross.over(&by_input, memory, Some(padding), train)?;
+        let attended = attended.f_view_as(&state).doing("attending")?;
+        let state = self.cross_output.forward(&attended, &state, train)?;
+        self.own.feed_forward(&state, train)
+    }
+}

@@ -1,0 +1,147 @@
+//! Texts to texts that a generator writes about them, in batches.
+
+use tch::Tensor;
+
+use super::BertGenerator;
+use super::generation::Generation;
+use super::search::{Limits, Writer, search};
+use crate::data::Text;
+use crate::encode::Encoding;
+use crate::error::{Result, TorchContext};
+use crate::fine_tuner::in_precision;
+use crate::model::{Memory, Past};
+use crate::predict;
+
+/// Tokens that are read and written at once, those of each beam counted: each takes the memory
+/// of its keys and values in all layers.
+const TOKENS_AT_ONCE: usize = 2 * predict::TOKENS_PER_BATCH;
+
+impl BertGenerator {
+    /// What is written about each text or pair, in evaluation mode and in order. Tokens lose
+    /// capitals (in an uncased model) and spaces around punctuation.
+    ///
+    /// # Errors
+    /// When a text cannot be encoded, or a number of `generation` is out of its range.
+    pub fn generate<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        generation: &Generation,
+    ) -> Result<Vec<String>> {
+        self.write_texts(texts, 0, generation)
+    }
+
+    /// The same as token ids, without `[CLS]`; `[SEP]` is the last one of a text that came
+    /// to its end.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn generate_ids<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        generation: &Generation,
+    ) -> Result<Vec<Vec<i64>>> {
+        self.write(texts, 0, generation)
+    }
+
+    pub(super) fn write_texts<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        first: usize,
+        generation: &Generation,
+    ) -> Result<Vec<String>> {
+        let ids = self.write(texts, first, generation)?;
+        let tokenizer = self.backbone.tokenizer();
+        let text = |ids: &Vec<i64>| tokenizer.decode(ids, true);
+        Ok(ids.iter().map(text).collect())
+    }
+
+    /// Token ids about texts of which the first has the number `first`.
+    fn write<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        first: usize,
+        generation: &Generation,
+    ) -> Result<Vec<Vec<i64>>> {
+        let limits = self.limits(generation)?;
+        let encoder = self.encoder()?;
+        let encodings = encoder.encode(texts)?;
+        let lengths = encodings.iter().map(Encoding::len);
+        let lengths = lengths.map(|length| length + limits.max_new_tokens);
+        let lengths: Vec<usize> = lengths.collect();
+        let budget = (TOKENS_AT_ONCE / generation.num_beams).max(1);
+        let mut written = vec![Vec::new(); texts.len()];
+        predict::each_batch(&self.backbone, &lengths, budget, |rows| {
+            let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
+            let inputs = encoder.inputs(&batch)?.to_device(self.backbone.device())?;
+            let mut writing = Writing {
+                memory: self.read(&inputs, false)?,
+                past: generation.use_cache.then(Past::default),
+                model: self,
+            };
+            let numbers: Vec<usize> = rows.iter().map(|&row| first + row).collect();
+            let texts = search(&mut writing, &numbers, &limits, generation)?;
+            for (&row, text) in rows.iter().zip(texts) {
+                written[row] = text;
+            }
+            Ok(())
+        })?;
+        Ok(written)
+    }
+
+    pub(super) fn limits(&self, generation: &Generation) -> Result<Limits> {
+        let tokenizer = self.backbone.tokenizer();
+        let positions = self.config.decoder.max_position_embeddings as usize;
+        generation.validate(tokenizer.vocab_size(), positions)?;
+        Ok(Limits {
+            start: tokenizer.cls_id(),
+            end: tokenizer.sep_id(),
+            vocab_size: tokenizer.vocab_size() as i64,
+            max_new_tokens: generation
+                .max_new_tokens
+                .unwrap_or(self.settings.max_target_length - 1),
+        })
+    }
+}
+
+/// Texts on their way.
+struct Writing<'a> {
+    model: &'a BertGenerator,
+    memory: Memory,
+    past: Option<Past>,
+}
+
+impl Writer for Writing<'_> {
+    fn next(&mut self, texts: &[Vec<i64>]) -> Result<Tensor> {
+        let new = |text: &'_ Vec<i64>| match self.past {
+            Some(_) => text[text.len() - 1..].to_vec(),
+            None => text.clone(),
+        };
+        let ids: Vec<i64> = texts.iter().flat_map(new).collect();
+        let model = self.model;
+        let ids = Tensor::f_from_slice(&ids)
+            .and_then(|ids| ids.f_view([texts.len() as i64, -1]))
+            .and_then(|ids| ids.f_to_device(model.backbone.device()))
+            .doing("making a batch")?;
+        in_precision(model, || {
+            let past = self.past.as_mut();
+            let hidden = model.decoder.forward(&ids, &self.memory, past, false)?;
+            let last = hidden.f_select(1, -1).doing("taking the last token")?;
+            model.head.forward(&last, &model.words)
+        })
+    }
+
+    fn keep(&mut self, rows: &[i64], inputs: Option<&[i64]>) -> Result<()> {
+        let index = |rows: &[i64]| {
+            Tensor::f_from_slice(rows)
+                .and_then(|rows| rows.f_to_device(self.model.backbone.device()))
+                .doing("choosing sequences")
+        };
+        if let Some(past) = &self.past {
+            self.past = Some(past.select(&index(rows)?)?);
+        }
+        if let Some(inputs) = inputs {
+            self.memory = self.memory.select(&index(inputs)?)?;
+        }
+        Ok(())
+    }
+}
