@@ -11,9 +11,9 @@ use crate::model::config::{Activation, BertConfig};
 use crate::model::linear::{LayerNorm, Linear};
 use crate::native::{Autocast, fused};
 
-/// Rows up to this length are attended to in one operation; in longer ones the products
-/// outweigh what lies between them, and libtorch's are faster.
-const SHORT_ROW: i64 = 128;
+/// Rows up to this length are attended to in one operation; the scores of longer ones do not
+/// fit into a core's cache, and are cut into parts by libtorch's operators.
+const LONGEST_ROW: i64 = 512;
 
 /// Hidden states of tokens, `[T, H]`.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Layer {
     /// By a few operations of our own.
     fn fused(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
         let x = state.for_products();
-        let attended = match layout.rows_up_to(SHORT_ROW) {
+        let attended = match layout.rows_up_to(LONGEST_ROW) {
             Some(rows) => self.attention.fused(x, rows, train)?,
             None => self.attention.forward(x, layout, train)?,
         };

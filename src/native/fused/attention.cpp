@@ -1,4 +1,4 @@
-// Multi-head self-attention for short rows: the three dense layers, and then one row and head
+// Multi-head self-attention: the three dense layers, and then one row and head
 // after another.
 
 #include <torch/csrc/autograd/custom_function.h>

@@ -88,11 +88,10 @@ INLINE void write(const Unit& unit, const float* from, const Matrix<E>& matrix) 
 
 // `[L, padded size]` to `[padded size, padded L]`, zeros where it is padded.
 INLINE void transpose(const Unit& unit, const float* from, float* to) {
-    const int64_t padded = unit.padded_size(), length = unit.padded_length();
-    for (int64_t d = 0; d < padded; ++d) {
-        for (int64_t i = 0; i < unit.row.length; ++i) to[d * length + i] = from[i * padded + d];
-        for (int64_t i = unit.row.length; i < length; ++i) to[d * length + i] = 0;
-    }
+    const int64_t size = unit.padded_size(), length = unit.padded_length();
+    for (int64_t i = 0; i < length; i += WIDTH)
+        for (int64_t d = 0; d < size; d += WIDTH)
+            mirror(from + i * size + d, size, unit.row.length - i, to + d * length + i, length);
 }
 
 // Scores `[L, padded L]` to shares whose rows add up to 1.

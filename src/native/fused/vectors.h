@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -14,6 +15,13 @@
     __attribute__((noinline, target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FOR_EACH_PROCESSOR __attribute__((noinline))
+#endif
+
+// Sixteen of the 32 numbers of two vectors.
+#if defined(__clang__) || __GNUC__ >= 12
+#define CHOOSE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define CHOOSE(a, b, ...) __builtin_shuffle(a, b, bertfit::Ints{__VA_ARGS__})
 #endif
 
 namespace bertfit {
@@ -76,18 +84,60 @@ INLINE void store_some(E* to, Floats x, int64_t count) {
     std::memcpy(to, padded, count * sizeof(E));
 }
 
+using Lanes = std::make_integer_sequence<int, WIDTH>;
+
+// Each number in the place of the one that is STEP away, a power of two.
+template <int STEP, int... LANE>
+INLINE Floats swapped(Floats x, std::integer_sequence<int, LANE...>) {
+    return CHOOSE(x, x, (LANE ^ STEP)...);
+}
+
 INLINE float sum(Floats x) {
-    float total = 0;
-    for (int64_t i = 0; i < WIDTH; ++i) total += x[i];
-    return total;
+    x += swapped<8>(x, Lanes{});
+    x += swapped<4>(x, Lanes{});
+    x += swapped<2>(x, Lanes{});
+    x += swapped<1>(x, Lanes{});
+    return x[0];
 }
 
 INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
 INLINE float largest(Floats x) {
-    float most = x[0];
-    for (int64_t i = 1; i < WIDTH; ++i) most = x[i] > most ? x[i] : most;
-    return most;
+    x = larger(x, swapped<8>(x, Lanes{}));
+    x = larger(x, swapped<4>(x, Lanes{}));
+    x = larger(x, swapped<2>(x, Lanes{}));
+    x = larger(x, swapped<1>(x, Lanes{}));
+    return x[0];
+}
+
+// Of two rows that are STEP apart, the upper right and the lower left quarters of each
+// square of 2 · STEP change places.
+template <int STEP, int... LANE>
+INLINE void exchange(Floats& a, Floats& b, std::integer_sequence<int, LANE...>) {
+    const Floats upper = CHOOSE(a, b, (LANE & STEP ? 16 + LANE - STEP : LANE)...);
+    b = CHOOSE(a, b, (LANE & STEP ? 16 + LANE : LANE + STEP)...);
+    a = upper;
+}
+
+template <int STEP>
+INLINE void exchange_all(Floats rows[WIDTH]) {
+#pragma GCC unroll 16
+    for (int row = 0; row < WIDTH; ++row)
+        if ((row & STEP) == 0) exchange<STEP>(rows[row], rows[row + STEP], Lanes{});
+}
+
+// A square of sixteen rows, mirrored at its diagonal; rows are so many numbers apart.
+INLINE void mirror(const float* from, int64_t from_row, int64_t count, float* to, int64_t to_row) {
+    Floats rows[WIDTH];
+#pragma GCC unroll 16
+    for (int row = 0; row < WIDTH; ++row)
+        rows[row] = row < count ? load(from + row * from_row) : Floats{};
+    exchange_all<8>(rows);
+    exchange_all<4>(rows);
+    exchange_all<2>(rows);
+    exchange_all<1>(rows);
+#pragma GCC unroll 16
+    for (int row = 0; row < WIDTH; ++row) store(to + row * to_row, rows[row]);
 }
 
 // e^x, within two units of the last place: x = n ln 2 + r, and a polynomial in r (Cephes,

@@ -80,7 +80,7 @@ fn texts_are_learnt_saved_and_written_again() {
         let train = backwards();
         let before = model.evaluate(&train).expect("an evaluation");
         let config = TrainConfig {
-            epochs: 150.0,
+            epochs: 250.0,
             learning_rate: 3e-3,
             metric: Some("bleu".to_owned()),
             eval_every: bertfit::EvalEvery::Steps(50),
