@@ -1,6 +1,5 @@
 // The door to libtorch: any operator by the name of its schema, and what is no operator:
-// gradients, generator states, autocasting. No exception leaves this file: each function returns nullptr, or a message
-// that the caller frees.
+// gradients, generator states, autocasting.
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>

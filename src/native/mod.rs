@@ -1,6 +1,7 @@
 //! The one door to what libtorch has and tch lacks, and the only `unsafe` of the
 //! crate: any operator by the name of its schema, and what is no operator:
-//! gradients, generator states, autocasting. What comes out is safe: errors are values, tensors are owned.
+//! gradients, generator states, autocasting. What comes out is safe: errors are values,
+//! tensors are owned.
 #![allow(unsafe_code)]
 
 mod floats;

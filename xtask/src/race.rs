@@ -206,6 +206,8 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
 fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: usize) -> String {
     let of = |entry, figure: &str| figures.get(&(entry, figure.to_owned()));
     let mut lines = vec![
+        format!("On {}.", machine()),
+        String::new(),
         format!(
             "Medians of {rounds} rounds, each with a seed of its own; the ratio is bertfit's figure over the other's, in brackets the lowest and the highest of a round."
         ),
@@ -280,6 +282,26 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// The processor, and its units for bfloat16, as Linux tells them.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        line.split_once(": ").map(|(_, value)| value)
+    };
+    let cores = info.matches("processor\t").count();
+    let name = field("model name").unwrap_or("an unknown processor");
+    let flags = field("flags").unwrap_or_default();
+    let units: Vec<&str> = ["avx512_bf16", "amx_bf16"]
+        .into_iter()
+        .filter(|unit| flags.split(' ').any(|flag| flag == *unit))
+        .collect();
+    match units[..] {
+        [] => format!("{cores} cores of {name}"),
+        _ => format!("{cores} cores of {name} with {}", units.join(" and ")),
+    }
 }
 
 fn short(number: f64) -> String {

@@ -9,10 +9,14 @@
 #define INLINE static inline __attribute__((always_inline))
 
 // One version of a function for each kind of processor; the right one is chosen when the
-// program starts. Only what is inlined into it is compiled for that processor too.
-#if defined(__x86_64__) && defined(__linux__)
+// program starts. Only what is inlined into it is compiled for that processor too. Defined
+// from outside, there is one version, for tests of what other processors would run.
+#if defined(FOR_EACH_PROCESSOR)
+#elif defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
 #define FOR_EACH_PROCESSOR \
     __attribute__((noinline, target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#elif defined(__x86_64__) && defined(__GLIBC__)
+#define FOR_EACH_PROCESSOR __attribute__((noinline, target_clones("avx512f", "avx2", "default")))
 #else
 #define FOR_EACH_PROCESSOR __attribute__((noinline))
 #endif

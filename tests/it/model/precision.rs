@@ -1,7 +1,9 @@
 //! bfloat16 products: near float32, with everything else as it was.
 
 use bertfit::tch::{Device, Kind};
-use bertfit::{BertClassifier, Error, FineTuner, Precision, TrainConfig, cpu_has_bf16};
+use bertfit::{
+    BertClassifier, Error, FineTuner, Precision, Table, TrainConfig, Trainer, cpu_has_bf16,
+};
 
 use crate::fixture::{difference, eight, minilm, tiny};
 
@@ -76,4 +78,38 @@ fn training_in_bfloat16_learns_and_keeps_float32_weights() {
     for (name, weight) in model.backbone().named_variables() {
         assert_eq!(weight.kind(), Kind::Float, "{name}");
     }
+}
+
+/// With the same seed, so with the same dropout: what differs is rounding.
+#[test]
+fn training_on_reviews_in_bfloat16_is_within_a_point_of_float32() {
+    if !cpu_has_bf16() {
+        return;
+    }
+    let read = |part: &str| {
+        let path = format!("{}/examples/data/{part}.tsv", env!("CARGO_MANIFEST_DIR"));
+        let table = Table::open(path).text("sentence").label("label");
+        table.read().expect("reviews")
+    };
+    let train = read("train");
+    let held_out = [read("dev"), read("test")].concat();
+    let accuracy = |precision| {
+        let mut model = BertClassifier::builder(minilm())
+            .labels(["0", "1"])
+            .precision(precision)
+            .build()
+            .expect("a classifier");
+        let config = TrainConfig {
+            learning_rate: 5e-5,
+            epochs: 1.0,
+            ..TrainConfig::default()
+        };
+        let mut trainer = Trainer::new(config).expect("a trainer");
+        trainer.run(&mut model, &train, None).expect("a run");
+        let evaluation = model.evaluate(&held_out).expect("an evaluation");
+        evaluation.metrics["accuracy"]
+    };
+    let (full, half) = (accuracy(Precision::F32), accuracy(Precision::Bf16));
+    assert!(full > 0.8, "{full}");
+    assert!((full - half).abs() < 0.01, "{full} {half}");
 }
