@@ -12,6 +12,7 @@ use crate::Result;
 use crate::environment::{Workspace, last_line, run as run_command};
 use crate::marks::Block;
 use crate::peers;
+use crate::race::mean;
 
 const START: &str = "<!-- Written by `cargo xtask compare`. -->\n";
 const END: &str = "<!-- End of what `cargo xtask compare` writes. -->\n";
@@ -213,8 +214,8 @@ impl Sides<'_> {
     }
 
     fn peer(&self, name: &str) -> Command {
-        let mut command = Command::new(&self.python);
-        command.arg(self.script("finetune.py")).arg(name);
+        let mut command = self.script("finetune.py");
+        command.arg(name);
         command.current_dir(self.workspace.root());
         // What bertfit does by itself.
         command.env("MALLOC_MMAP_THRESHOLD_", "2000000000");
@@ -222,14 +223,17 @@ impl Sides<'_> {
         command
     }
 
-    fn script(&self, name: &str) -> PathBuf {
-        self.workspace.root().join("benches/peer").join(name)
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.workspace.root().join("benches/peer").join(name));
+        // No compiled files in the sources.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
     }
 
     /// The file as both sides read it; made first where the published one does not do.
     fn prepared(&self, name: &str, file: &File, data: &Path) -> Result<PathBuf> {
-        let mut command = Command::new(&self.python);
-        command.arg(self.script("prepare.py"));
+        let mut command = self.script("prepare.py");
         let out = match file {
             File::Whole(path) => return Ok(data.join(path)),
             File::First(rows, path) => {
@@ -318,10 +322,6 @@ fn table(old: &str, new: &[String]) -> String {
         new.chain(old.lines()).find(|row| row.starts_with(&key))
     });
     rows.fold(HEADER.to_owned(), |table, row| table + row + "\n")
-}
-
-fn mean(numbers: &[f64]) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
 fn each(numbers: &[f64]) -> String {

@@ -290,7 +290,8 @@ fn short(number: f64) -> String {
     }
 }
 
-fn mean(numbers: &[f64]) -> f64 {
+/// The plain mean.
+pub fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
