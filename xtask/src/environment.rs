@@ -75,3 +75,19 @@ pub fn run(command: &mut Command) -> Result<()> {
         Err(error) => Err(format!("`{line}` cannot be run: {error}")),
     }
 }
+
+/// Runs a command to its end and returns the last line that it prints; what it says on
+/// standard error is shown if it fails.
+pub fn last_line(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match (output.status.success(), text.lines().last()) {
+        (true, Some(line)) => Ok(line.to_owned()),
+        _ => Err(format!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
+}

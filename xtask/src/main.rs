@@ -3,9 +3,11 @@
 //! and pip.
 
 mod check;
+mod compare;
 mod environment;
 mod fetch;
 mod libtorch;
+mod marks;
 mod model;
 mod peers;
 mod race;
@@ -23,6 +25,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   check           set up, then run all that CI runs
   race [ARGS]     set up, then race against transformers (letters of contests,
                   --rounds=N; BERTFIT_DATA is the folder of data sets)
+  compare [ARGS]  set up, then compare the recipes' accuracy with transformers' on real
+                  data (names of data sets, --seeds=N; BERTFIT_DATA as above)
   peers           set up, then compare with transformers itself (downloads 3 GB)
   help            this text";
 
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ("test" | "race", _) | ("setup" | "demo" | "check" | "peers", []) => {}
+        ("test" | "race" | "compare", _) | ("setup" | "demo" | "check" | "peers", []) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -62,6 +66,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "test" => check::suite(&workspace, more),
         "check" => check::all(&workspace),
         "race" => race::run(&workspace, more),
+        "compare" => compare::run(&workspace, more),
         "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }

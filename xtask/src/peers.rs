@@ -8,13 +8,16 @@ use crate::Result;
 use crate::environment::{Workspace, run};
 
 /// The versions that all reference numbers were made with.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 9] = [
     "torch==2.4.0",
     "transformers==4.57.6",
     "numpy<2",
     "safetensors",
     "accelerate",
     "sentence-transformers==5.7.0",
+    "scikit-learn",
+    "scipy",
+    "seqeval==1.2.2",
 ];
 
 /// The environment's Python; made where it is not there yet, or for other packages.

@@ -9,7 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::Result;
-use crate::environment::Workspace;
+use crate::environment::{Workspace, last_line};
+use crate::marks::Block;
 use crate::peers;
 
 const START: &str = "<!-- Written by `cargo xtask race`. -->\n";
@@ -123,7 +124,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     let table = table(&goals, &figures, rounds);
     println!("{table}");
-    write(workspace, &table)
+    Block::open(workspace, START, END)?.replace(&table)
 }
 
 fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
@@ -311,7 +312,8 @@ fn short(number: f64) -> String {
     }
 }
 
-fn mean(numbers: &[f64]) -> f64 {
+/// The plain mean.
+pub fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
@@ -331,32 +333,4 @@ fn program(workspace: &Workspace) -> Result<PathBuf> {
     });
     let newest = programs.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     newest.ok_or_else(|| format!("no race program in {}", folder.display()))
-}
-
-fn last_line(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match (output.status.success(), text.lines().last()) {
-        (true, Some(line)) => Ok(line.to_owned()),
-        _ => Err(format!(
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
-}
-
-/// Puts the table between the marks of `docs/benchmarks.md`.
-fn write(workspace: &Workspace, table: &str) -> Result<()> {
-    let path = workspace.root().join("docs/benchmarks.md");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let (before, rest) = text
-        .split_once(START)
-        .ok_or("docs/benchmarks.md has lost its marks")?;
-    let (_, after) = rest
-        .split_once(END)
-        .ok_or("docs/benchmarks.md has lost its marks")?;
-    fs::write(&path, format!("{before}{START}{table}{END}{after}"))
-        .map_err(|error| error.to_string())
 }
