@@ -178,7 +178,10 @@ fn with_dropout_the_gradient_is_that_of_what_was_computed() {
             // The slope along the gradient is the square of its norm.
             let leaf = &leaves[name];
             let norm = gradient.norm().double_value(&[]);
-            if name == "attention.self.key.bias" {
+            // Of rounding only: where there is one token, its share is always 1.
+            let no_choice = lengths == [1] && (name.contains("query") || name.contains("key"));
+            if no_choice || name == "attention.self.key.bias" {
+                assert!(norm < 1e-3, "{lengths:?} {name}: {norm}");
                 continue;
             }
             let at = |by: f64| {
