@@ -62,7 +62,7 @@ pub(crate) fn attention(
     heads: i64,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let x = contiguous(x)?;
+    let x = x.f_contiguous()?;
     let inputs = [&x, query.0, query.1, key.0, key.1, value.0, value.1];
     let rows = rows.as_flattened();
     let mut results = called(&inputs, |inputs, context| {
@@ -88,7 +88,7 @@ pub(crate) fn attention(
 /// # Errors
 /// When a size or a kind is not as said.
 pub(crate) fn dense_gelu(x: &Tensor, (weight, bias): Dense) -> Result<Tensor, TchError> {
-    let x = contiguous(x)?;
+    let x = x.f_contiguous()?;
     let mut results = called(&[&x, weight, bias], |inputs, context| {
         // SAFETY: three tensors outlive the call; `take` gets the `context` that it expects.
         unsafe { bertfit_dense_gelu(inputs, take, context) }
@@ -109,7 +109,7 @@ pub(crate) fn dense_add_norm(
     eps: f64,
     dropout: f64,
 ) -> Result<(Tensor, Option<Tensor>), TchError> {
-    let (x, residual) = (contiguous(x)?, contiguous(residual)?);
+    let (x, residual) = (x.f_contiguous()?, residual.f_contiguous()?);
     let inputs = [&x, weight, bias, &residual, norm.0, norm.1];
     let mut results = called(&inputs, |inputs, context| {
         // SAFETY: six tensors outlive the call; `take` gets the `context` that it expects.
@@ -118,13 +118,6 @@ pub(crate) fn dense_add_norm(
     let short = (x.kind() == Kind::BFloat16).then(|| one(&mut results));
     let short = short.transpose()?;
     Ok((one(&mut results)?, short))
-}
-
-fn contiguous(x: &Tensor) -> Result<Tensor, TchError> {
-    match x.is_contiguous() {
-        true => Ok(x.shallow_clone()),
-        false => x.f_contiguous(),
-    }
 }
 
 /// What a function of C++ makes of tensors.

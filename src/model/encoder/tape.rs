@@ -63,16 +63,12 @@ impl Tape {
         input: Tensor,
         layout: &Layout,
     ) -> Result<Tensor> {
-        let computed = || -> Result<Tensor> {
-            let state = State::new(input.shallow_clone())?;
-            Ok(layer.forward(&state, layout, true)?.full)
-        };
         if !input.requires_grad() && !layer.is_trained() {
-            return computed();
+            return through(layer, &input, layout);
         }
         let generator = native::generator_state(input.device());
         let generator = generator.doing("reading the random generator")?;
-        let output = leaf(&no_grad(computed)?)?;
+        let output = leaf(&no_grad(|| through(layer, &input, layout))?)?;
         let next = output.shallow_clone();
         self.segments.borrow_mut().push(Segment::Layer {
             number,
@@ -109,10 +105,7 @@ impl Tape {
                     }
                     native::set_generator_state(device, &generator)
                         .doing("restoring the random generator")?;
-                    let again = recompute(&|| {
-                        let state = State::new(input.shallow_clone())?;
-                        Ok(layers[number].forward(&state, &layout, true)?.full)
-                    })?;
+                    let again = recompute(&|| through(&layers[number], &input, &layout))?;
                     go_through(&again, &output)?;
                 }
             }
@@ -128,6 +121,12 @@ impl Tape {
     fn pop(&self) -> Option<Segment> {
         self.segments.borrow_mut().pop()
     }
+}
+
+/// What a layer makes of its input in training.
+fn through(layer: &Layer, input: &Tensor, layout: &Layout) -> Result<Tensor> {
+    let state = State::new(input.shallow_clone())?;
+    Ok(layer.forward(&state, layout, true)?.full)
 }
 
 /// The same numbers, without their past, with a gradient of their own.
