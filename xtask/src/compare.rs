@@ -18,8 +18,8 @@ const START: &str = "<!-- Written by `cargo xtask compare`. -->\n";
 const END: &str = "<!-- End of what `cargo xtask compare` writes. -->\n";
 
 const HEADER: &str = "\
-| data set | metric | settings | bertfit (each seed) | transformers (each seed) | difference | rows/s, bertfit and transformers |
-| --- | --- | --- | --- | --- | --- | --- |
+| data set | metric | settings | bertfit (each seed) | transformers (each seed) | difference |
+| --- | --- | --- | --- | --- | --- |
 ";
 
 /// How many points our mean may be below theirs.
@@ -285,9 +285,6 @@ fn rows(set: &Set, ours: &[Value], theirs: &[Value]) -> Result<Vec<String>> {
         let numbers: Option<_> = results.iter().map(number).collect();
         numbers.ok_or_else(|| format!("{}: no {name} among the results", set.name))
     };
-    let speed =
-        |results| Ok::<_, String>(mean(&numbers(results, "train_samples_per_second", 1.0)?));
-    let speeds = format!("{:.0}, {:.0}", speed(ours)?, speed(theirs)?);
     let fit = &set.fit;
     let settings = format!(
         "{} epochs, lr {}, {} rows, {} tokens",
@@ -303,7 +300,7 @@ fn rows(set: &Set, ours: &[Value], theirs: &[Value]) -> Result<Vec<String>> {
             ""
         };
         Ok(format!(
-            "{} {settings} | {} | {} | {difference:+.2}{missed} | {speeds} |",
+            "{} {settings} | {} | {} | {difference:+.2}{missed} |",
             key(set, metric),
             each(&ours),
             each(&theirs),
@@ -348,7 +345,7 @@ mod tests {
     }
 
     fn results(numbers: &[f64]) -> Vec<Value> {
-        let result = |number| json!({"test_f1": number, "train_samples_per_second": 100.4});
+        let result = |number| json!({"test_f1": number});
         numbers.iter().map(result).collect()
     }
 
@@ -356,8 +353,7 @@ mod tests {
     fn a_row_has_means_of_the_seeds_in_points() {
         let rows = rows(set("mrpc"), &results(&[0.9, 0.92]), &results(&[0.91, 0.93])).unwrap();
         let start = "| MRPC, test | F1 | 5 epochs, lr 1e-4, 32 rows, 128 tokens |";
-        let end =
-            "91.00 (90.00, 92.00) | 92.00 (91.00, 93.00) | -1.00, below the goal | 100, 100 |";
+        let end = "91.00 (90.00, 92.00) | 92.00 (91.00, 93.00) | -1.00, below the goal |";
         assert_eq!(rows, [format!("{start} {end}")]);
     }
 
