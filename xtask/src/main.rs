@@ -4,6 +4,7 @@
 
 mod check;
 mod compare;
+mod deny;
 mod environment;
 mod faults;
 mod fetch;
