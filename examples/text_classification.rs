@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     match problem_type(args)?.as_str() {
         MULTI => several_classes(args),
         REGRESSION => numbers(args),
@@ -88,7 +88,7 @@ fn sets<'a, L: Clone + Sync>(
     }
 }
 
-fn one_class(args: &Args) -> Result<String> {
+fn one_class(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let index = |path: &PathBuf| args.tables.table(path)?.index();
     let train = common.train.as_ref().map(index).transpose()?;
@@ -134,7 +134,7 @@ fn named(labels: &Labels, scores: Vec<f32>) -> Map<String, Value> {
     names.zip(scores.into_iter().map(Value::from)).collect()
 }
 
-fn several_classes(args: &Args) -> Result<String> {
+fn several_classes(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| args.tables.table(path)?.read_lists(',');
     let train = common.train.as_ref().map(read).transpose()?;
@@ -180,7 +180,7 @@ fn several_classes(args: &Args) -> Result<String> {
     })
 }
 
-fn numbers(args: &Args) -> Result<String> {
+fn numbers(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| args.tables.table(path)?.read_numbers();
     let train = common.train.as_ref().map(read).transpose()?;

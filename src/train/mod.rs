@@ -17,6 +17,7 @@ mod run;
 mod saver;
 mod schedule;
 mod state;
+mod stop_flag;
 mod trainer;
 
 pub use callback::{Callback, Control};
@@ -28,4 +29,5 @@ pub use optimizer::{AdamW, AdamWConfig};
 pub use progress::ProgressBar;
 pub use report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
 pub use schedule::{Schedule, Warmup};
+pub use stop_flag::StopFlag;
 pub use trainer::Trainer;

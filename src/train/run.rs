@@ -372,12 +372,23 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let Some(dev) = self.dev.filter(|_| self.state.evaluated_at != Some(step)) else {
             return Ok(false);
         };
-        self.state.evaluated_at = Some(step);
         let cached = |inputs: &mut Inputs| match &mut self.cache {
             Some(cache) => cache.attach(self.model, inputs),
             None => Ok(()),
         };
-        let evaluation = evaluate_on(self.model, dev, self.config.eval_batch_size, cached)?;
+        let callbacks = &mut self.callbacks;
+        let stops =
+            |callback: &mut Box<dyn Callback + 'c>| callback.on_evaluation_batch() == Control::Stop;
+        let control = || match callbacks.iter_mut().any(stops) {
+            true => Control::Stop,
+            false => Control::Continue,
+        };
+        let batch_size = self.config.eval_batch_size;
+        let Some(evaluation) = evaluate_on(self.model, dev, batch_size, cached, control)? else {
+            self.state.stopped = Some(Stopped::Callback);
+            return Ok(false);
+        };
+        self.state.evaluated_at = Some(step);
         let name = self.config.metric.as_deref();
         let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
         let is_best = self.best.offer(value, step, &self.trainable)?;
@@ -388,8 +399,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             }
         }
         self.state.log_history.push(LogRecord::Eval(record));
+        // Whoever else has ended it, it is at its end, and does not go on when it is resumed.
         if self.best.is_stale() {
-            self.state.stopped.get_or_insert(Stopped::EarlyStopping);
+            self.state.stopped = Some(Stopped::EarlyStopping);
         }
         Ok(is_best)
     }

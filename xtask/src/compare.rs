@@ -186,11 +186,14 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             }
         }
         // After each data set, so that what was measured is not lost if the next one fails.
-        let block = Block::open(workspace, START, END)?;
+        let block = Block::open(workspace, "docs/benchmarks.md", START, END)?;
         let table = table(block.text(), &rows(set, &ours, &theirs)?);
         block.replace(&table)?;
     }
-    println!("{}", Block::open(workspace, START, END)?.text());
+    println!(
+        "{}",
+        Block::open(workspace, "docs/benchmarks.md", START, END)?.text()
+    );
     Ok(())
 }
 

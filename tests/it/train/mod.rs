@@ -5,4 +5,5 @@ mod frozen_cache;
 mod optimizer;
 mod parity;
 mod resume;
+mod stop_flag;
 mod trainer;

@@ -19,7 +19,7 @@ use crate::fixture::eight;
 
 /// Three groups of up to two batches in each of four epochs, with dropout, an
 /// evaluation in the middle of epochs, and an end by early stopping before the last.
-fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig {
         batch_size: 2,
         accumulate: 2,
@@ -37,7 +37,7 @@ fn config() -> TrainConfig {
 }
 
 /// Ten rows: five batches of two, so that the last group of an epoch is small.
-fn rows() -> Vec<Example> {
+pub fn rows() -> Vec<Example> {
     let mut rows = eight();
     rows.extend([
         Example::new("the food was fine", "good"),
@@ -58,15 +58,15 @@ impl Callback for StopAt {
     }
 }
 
-fn checkpoints(dir: &Path) -> Checkpoints {
+pub fn checkpoints(dir: &Path) -> Checkpoints {
     Checkpoints::new(dir)
         .every(CheckpointEvery::Steps(1))
         .keep(100)
 }
 
-type Outcome = (TrainReport, BTreeMap<String, Tensor>);
+pub type Outcome = (TrainReport, BTreeMap<String, Tensor>);
 
-fn run_with(
+pub fn run_with(
     config: TrainConfig,
     checkpoints: Checkpoints,
     train: Vec<Example>,
@@ -80,12 +80,12 @@ fn run_with(
     Ok((report, weights(&model)))
 }
 
-fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
+pub fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
     run_with(config(), checkpoints, rows(), stop)
 }
 
 #[track_caller]
-fn assert_same((report, weights): &Outcome, (other, others): &Outcome) {
+pub fn assert_same((report, weights): &Outcome, (other, others): &Outcome) {
     for (name, tensor) in weights {
         assert!(tensor == &others[name], "{name} differs");
     }
