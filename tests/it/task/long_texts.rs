@@ -4,7 +4,7 @@
 use bertfit::tch::{Kind, Tensor, no_grad};
 use bertfit::{
     BertClassifier, BertClassifierBuilder, BertMultiLabelClassifier, BertRegressor, Collator,
-    Example, FineTuner, LongText, TextWindows, TrainConfig, WindowPooling,
+    Example, FineTuner, LogRecord, LongText, TextWindows, TrainConfig, Trainer, WindowPooling,
 };
 use serde_json::{Value, json};
 
@@ -257,45 +257,43 @@ fn transformers_loads_a_model_for_windows() {
 }
 
 #[test]
-fn what_stands_at_the_end_is_learnt_by_all_choices_that_read_it() {
-    let filler = "the film was about the phone and the place , ".repeat(3);
-    let rows: Vec<Example> = ["great", "good", "fine"]
-        .iter()
-        .map(|word| (word, "good"))
-        .chain(["bad", "dull", "sad"].iter().map(|word| (word, "bad")))
-        .map(|(word, label)| Example::new(format!("{filler}{word}"), label))
-        .collect();
-    let accuracy = |long_text| {
-        let builder = BertClassifier::builder(tiny())
+fn training_reads_all_windows_or_so_many_as_it_may() {
+    let dir = without_dropout(&tiny());
+    let filler = "the film was about the phone and the place , ".repeat(2);
+    let rows: Vec<Example> = [
+        ("great", "good"),
+        ("fine", "good"),
+        ("bad", "bad"),
+        ("sad", "bad"),
+    ]
+    .map(|(word, label)| Example::new(format!("{filler}{word}"), label))
+    .to_vec();
+    // The loss of the last step.
+    let last_loss = |long_text, epochs| {
+        let builder = BertClassifier::builder(dir.path())
             .labels(["bad", "good"])
             .dropout(0.0);
-        let mut model = builder
-            .max_length(16)
-            .long_text(long_text)
-            .build()
-            .expect("a classifier");
+        let builder = builder.max_length(16).long_text(long_text);
+        let mut model = builder.build().expect("a classifier");
         let config = TrainConfig {
-            epochs: 60.0,
+            epochs,
             learning_rate: 2e-3,
             ..TrainConfig::default()
         };
-        model.fit(&rows, &rows, &config).expect("a run");
-        model.evaluate(&rows).expect("an evaluation").metrics["accuracy"]
+        let mut trainer = Trainer::new(config).expect("a configuration");
+        let report = trainer.run(&mut model, &rows, None).expect("a run");
+        let losses = report.log_history.iter().filter_map(|record| match record {
+            LogRecord::Step(step) => Some(step.loss),
+            LogRecord::Eval(_) => None,
+        });
+        losses.last().expect("a step")
     };
     let limited = LongText::Windows(TextWindows {
-        doc_stride: Some(4),
-        pooling: WindowPooling::Mean,
-        max_windows: Some(2),
+        max_windows: Some(1),
+        ..TextWindows::default()
     });
-    for long_text in [
-        LongText::Tail,
-        LongText::head_tail(),
-        windows(WindowPooling::Mean),
-        windows(WindowPooling::Max),
-        limited,
-    ] {
-        assert_eq!(accuracy(long_text), 1.0, "{long_text:?}");
-    }
-    // All texts begin alike.
-    assert_eq!(accuracy(LongText::Head), 0.5);
+    // All texts begin alike, so that nothing can be learnt of their beginning.
+    assert!(last_loss(limited, 5.0) >= 2.0_f64.ln() - 1e-6);
+    let loss = last_loss(windows(WindowPooling::Mean), 40.0);
+    assert!(loss < 0.4, "{loss}");
 }
