@@ -85,8 +85,10 @@ fn rows_are_those_of_transformers() {
 #[test]
 fn a_tokenizer_that_cuts_the_beginning_is_followed_unless_something_else_is_asked_for() {
     let vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"];
-    let mut config = TokenizerConfig::default();
-    config.truncation_side = TruncationSide::Left;
+    let config = TokenizerConfig {
+        truncation_side: TruncationSide::Left,
+        ..TokenizerConfig::default()
+    };
     let tokenizer = Tokenizer::from_vocab(vocab, config).expect("a tokenizer");
     let limits = BertConfig::from_dir(tiny())
         .expect("a configuration")
