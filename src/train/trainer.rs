@@ -99,7 +99,7 @@ impl<'c> Trainer<'c> {
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<TrainReport> {
         let mut run = Run::new(&self.config, &mut self.callbacks, model, train.len(), dev)?;
-        let collator = model.collator()?;
+        let collator = model.training_collator()?;
         let sampler = self.config.sampler();
         let lengths = lengths(train, &collator, &sampler)?;
         run.plan_steps(|epoch| sampler.count(&lengths, epoch));
