@@ -10,6 +10,19 @@ use crate::error::{Error, Result, RowProblem};
 /// What is read of a text that is longer than a row.
 ///
 /// Of a pair, [`Truncation`] says how many tokens each text keeps, and this says which.
+///
+/// ```no_run
+/// # fn main() -> bertfit::Result<()> {
+/// use bertfit::{BertClassifier, LongText};
+///
+/// let classifier = BertClassifier::builder("models/bert-base-uncased")
+///     .labels(["negative", "positive"])
+///     .max_length(512)
+///     .long_text(LongText::windows())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
