@@ -47,7 +47,7 @@ fn rows() -> Vec<Example> {
 }
 
 /// Stops after a step, as an interrupt does.
-struct StopAt(usize);
+pub struct StopAt(pub usize);
 
 impl Callback for StopAt {
     fn on_step(&mut self, record: &StepRecord) -> Control {
@@ -64,7 +64,7 @@ fn checkpoints(dir: &Path) -> Checkpoints {
         .keep(100)
 }
 
-type Outcome = (TrainReport, BTreeMap<String, Tensor>);
+pub type Outcome = (TrainReport, BTreeMap<String, Tensor>);
 
 fn run_with(
     config: TrainConfig,
@@ -85,7 +85,7 @@ fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
 }
 
 #[track_caller]
-fn assert_same((report, weights): &Outcome, (other, others): &Outcome) {
+pub fn assert_same((report, weights): &Outcome, (other, others): &Outcome) {
     for (name, tensor) in weights {
         assert!(tensor == &others[name], "{name} differs");
     }
