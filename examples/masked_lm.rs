@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| Table::open(path).text(&args.text_column[..]).read_texts();
     let train = common.train.as_ref().map(read).transpose()?;

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| {
         let mut file = ChoiceFile::open(path).label(&args.label_column);

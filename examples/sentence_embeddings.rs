@@ -187,7 +187,7 @@ fn usual_metric(loss: EmbeddingLoss, dev: Option<&Vec<EmbeddingExample>>) -> Opt
     Some(metric.to_owned())
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &Option<PathBuf>, read: &dyn Fn(&Path) -> Result<Vec<EmbeddingExample>>| {
         path.as_deref().map(read).transpose()

@@ -14,12 +14,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bertfit::{
-    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels,
-    Predictions, Result,
+    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels, LongText,
+    Predictions, Result, TextWindows, WindowPooling,
 };
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde_json::{Map, Value, json};
 
+use clap::error::ErrorKind;
 use recipe::tables::{TableArgs, Test, texts};
 use recipe::{Common, Sets, configured};
 
@@ -39,6 +40,70 @@ struct Args {
     /// commas); default as the fitted model has it, or as the first labels of --train look
     #[arg(long, value_parser = [SINGLE, MULTI, REGRESSION])]
     problem_type: Option<String>,
+    /// What is read of a text that is longer than --max-length: its head, its tail, a quarter of
+    /// the row from its head and the rest from its tail, or all of it in windows, whose logits
+    /// are pooled; default as the fitted model has it, or head
+    #[arg(long, value_parser = ["head", "tail", "head-tail", "windows"])]
+    truncation: Option<String>,
+    /// Tokens that two windows share; default 128, or a third of --max-length if that is less
+    #[arg(long)]
+    doc_stride: Option<usize>,
+    /// What the logits of a text are of those of its windows: mean (the default) or max
+    #[arg(long, value_parser = ["mean", "max"])]
+    window_pooling: Option<String>,
+    /// Most windows of a text in training; of a longer one so many are read, evenly spread.
+    /// Default all
+    #[arg(long)]
+    max_windows: Option<usize>,
+}
+
+impl Args {
+    /// Flags that contradict each other.
+    fn contradiction(&self) -> Option<String> {
+        let windows = self.truncation.as_deref() == Some("windows");
+        let of_windows = [
+            ("--doc-stride", self.doc_stride.is_some()),
+            ("--window-pooling", self.window_pooling.is_some()),
+            ("--max-windows", self.max_windows.is_some()),
+        ];
+        let given = of_windows.into_iter().find(|(_, given)| *given);
+        match given {
+            Some((flag, _)) if !windows => Some(format!("{flag} needs --truncation windows")),
+            _ if windows && self.tables.pair_column.is_some() => {
+                let rule = "windows are of one text, not of a pair: leave --pair-column out, or \
+                            choose --truncation head, tail or head-tail";
+                Some(rule.to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn long_text(&self) -> Option<LongText> {
+        Some(match self.truncation.as_deref()? {
+            "tail" => LongText::Tail,
+            "head-tail" => LongText::head_tail(),
+            "windows" => LongText::Windows(TextWindows {
+                doc_stride: self.doc_stride,
+                pooling: match self.window_pooling.as_deref() {
+                    Some("max") => WindowPooling::Max,
+                    _ => WindowPooling::Mean,
+                },
+                max_windows: self.max_windows,
+            }),
+            _ => LongText::Head,
+        })
+    }
+}
+
+/// The settings that the builders of all three tasks have.
+macro_rules! built {
+    ($args:expr, $builder:expr) => {{
+        let builder = configured!($args.common, $builder);
+        match $args.long_text() {
+            Some(long_text) => builder.long_text(long_text),
+            None => builder,
+        }
+    }};
 }
 
 impl AsMut<Common> for Args {
@@ -51,7 +116,11 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(problem) = args.contradiction() {
+        let kind = ErrorKind::ArgumentConflict;
+        Args::command().error(kind, problem).exit();
+    }
     match problem_type(args)?.as_str() {
         MULTI => several_classes(args),
         REGRESSION => numbers(args),
@@ -88,16 +157,16 @@ fn sets<'a, L: Clone + Sync>(
     }
 }
 
-fn one_class(args: &Args) -> Result<String> {
+fn one_class(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let index = |path: &PathBuf| args.tables.table(path)?.index();
     let train = common.train.as_ref().map(index).transpose()?;
     // Without a table to train on, a fitted classifier; else one that is fitted and knows
     // the table's labels, or an encoder to fit.
     let mut classifier = match &train {
-        None => configured!(common, BertClassifier::saved(model)).build(),
+        None => built!(args, BertClassifier::saved(model)).build(),
         Some(train) => {
-            let builder = configured!(common, BertClassifier::builder(model));
+            let builder = built!(args, BertClassifier::builder(model));
             match recipe::is_fitted(model, "ForSequenceClassification")? {
                 true => builder.build(),
                 false => builder.labels(train.labels().names()).build(),
@@ -134,14 +203,14 @@ fn named(labels: &Labels, scores: Vec<f32>) -> Map<String, Value> {
     names.zip(scores.into_iter().map(Value::from)).collect()
 }
 
-fn several_classes(args: &Args) -> Result<String> {
+fn several_classes(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| args.tables.table(path)?.read_lists(',');
     let train = common.train.as_ref().map(read).transpose()?;
     let mut classifier = match &train {
-        None => configured!(common, BertMultiLabelClassifier::saved(model)).build(),
+        None => built!(args, BertMultiLabelClassifier::saved(model)).build(),
         Some(train) => {
-            let builder = configured!(common, BertMultiLabelClassifier::builder(model));
+            let builder = built!(args, BertMultiLabelClassifier::builder(model));
             match recipe::is_fitted(model, "ForSequenceClassification")? {
                 true => builder.build(),
                 false => {
@@ -180,14 +249,14 @@ fn several_classes(args: &Args) -> Result<String> {
     })
 }
 
-fn numbers(args: &Args) -> Result<String> {
+fn numbers(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| args.tables.table(path)?.read_numbers();
     let train = common.train.as_ref().map(read).transpose()?;
     let mut regressor = match &train {
-        None => configured!(common, BertRegressor::saved(model)).build(),
+        None => built!(args, BertRegressor::saved(model)).build(),
         Some(train) => {
-            let builder = configured!(common, BertRegressor::builder(model));
+            let builder = built!(args, BertRegressor::builder(model));
             let outputs = train.first().map_or(1, |row| row.label.len());
             builder.outputs(outputs).build()
         }

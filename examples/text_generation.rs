@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let read = |path: &PathBuf| args.tables.table(path)?.read();
     let train = common.train.as_ref().map(read).transpose()?;

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     recipe::main(run)
 }
 
-fn run(args: &Args) -> Result<String> {
+fn run(args: &Args) -> Result<ExitCode> {
     let common = &args.common;
     let read = |path: &PathBuf| args.file(path).read();
     let train = common.train.as_ref().map(read).transpose()?;

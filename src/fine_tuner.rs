@@ -49,6 +49,15 @@ pub trait FineTuner: Sized {
     /// When the task's settings do not fit the model.
     fn collator(&self) -> Result<Self::Collator>;
 
+    /// The collator for training, where that is another; default
+    /// [`collator`](Self::collator).
+    ///
+    /// # Errors
+    /// As [`collator`](Self::collator).
+    fn training_collator(&self) -> Result<Self::Collator> {
+        self.collator()
+    }
+
     /// The head's output for a batch, the one forward path of training,
     /// evaluation and prediction. `train` turns dropout on.
     ///

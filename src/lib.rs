@@ -24,10 +24,10 @@ pub use data::{
 };
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, EmbeddingCollator,
-    EmbeddingTarget, Encoding, Inputs, Limits, MaskCollator, Masking, MultiLabelCollator,
+    EmbeddingTarget, Encoding, Inputs, Limits, LongText, MaskCollator, Masking, MultiLabelCollator,
     NumberCollator, Padding, QaCollator, QaRows, QaTarget, Sampler, SentenceTags, TagCollator,
-    TagTarget, Target, TextCollator, TextEncoder, TokenBlock, TokenBlocks, Tokenizer,
-    TokenizerConfig, Truncation, TruncationSide, pad,
+    TagTarget, Target, TextCollator, TextEncoder, TextWindows, TokenBlock, TokenBlocks, Tokenizer,
+    TokenizerConfig, Truncation, TruncationSide, WindowPooling, pad,
 };
 pub use error::{Error, GradientProblem, Result, RowProblem};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
@@ -57,8 +57,8 @@ pub use tiny::write_tiny_model;
 pub use train::ProgressBar;
 pub use train::{
     AdamW, AdamWConfig, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, Evaluation,
-    Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, Stopped, TrainConfig, TrainReport,
-    Trainer, Warmup, Warning, evaluate,
+    Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig,
+    TrainReport, Trainer, Warmup, Warning, evaluate,
 };
 
 pub use ndarray;

@@ -1,6 +1,9 @@
 //! Texts to logits: sorted by length, in batches of like size in tokens, without
 //! gradients or dropout, and given back in the order they came in.
 
+use std::borrow::Borrow;
+use std::slice;
+
 use tch::Tensor;
 
 use crate::data::Text;
@@ -20,19 +23,13 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
     encoder: &TextEncoder,
     tokens_per_batch: usize,
 ) -> Result<Vec<Tensor>> {
-    let encodings = encoder.encode(texts)?;
+    let rows = encoder.rows(texts)?;
     let mut by_row: Vec<Option<Tensor>> = Vec::new();
     by_row.resize_with(texts.len(), || None);
-    for_each(
-        model,
-        &encodings,
-        encoder,
-        tokens_per_batch,
-        |row, logits| {
-            by_row[row] = Some(logits);
-            Ok(())
-        },
-    )?;
+    for_each_text(model, &rows, encoder, tokens_per_batch, |row, logits| {
+        by_row[row] = Some(logits);
+        Ok(())
+    })?;
     Ok(by_row
         .into_iter()
         .map(|logits| logits.expect("each row is in one batch"))
@@ -45,14 +42,32 @@ pub(crate) fn for_each<M: FineTuner>(
     encodings: &[Encoding],
     encoder: &TextEncoder,
     tokens_per_batch: usize,
+    take: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
+    let rows: Vec<&[Encoding]> = encodings.iter().map(slice::from_ref).collect();
+    for_each_text(model, &rows, encoder, tokens_per_batch, take)
+}
+
+/// The same for texts of which each may have several rows, its windows.
+pub(crate) fn for_each_text<M: FineTuner, R: Borrow<[Encoding]>>(
+    model: &M,
+    texts: &[R],
+    encoder: &TextEncoder,
+    tokens_per_batch: usize,
     mut take: impl FnMut(usize, Tensor) -> Result<()>,
 ) -> Result<()> {
-    let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
+    let tokens = |rows: &R| rows.borrow().iter().map(Encoding::len).sum();
+    let lengths: Vec<usize> = texts.iter().map(tokens).collect();
     let inputs = |rows: &[usize]| {
-        let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
-        encoder.inputs(&batch)
+        let batch = rows.iter().map(|&row| texts[row].borrow().to_vec());
+        encoder.inputs_of_texts(batch.collect())
     };
     for_each_batch(model, &lengths, tokens_per_batch, inputs, |rows, logits| {
+        let given = logits.size().first().copied();
+        if given != Some(rows.len() as i64) {
+            let rule = "windows only with a model that pools them";
+            return Err(Error::config("long_text", rule, "other rows than texts"));
+        }
         rows.iter()
             .zip(0..)
             .try_for_each(|(&row, place)| take(row, logits.f_get(place).doing("reading logits")?))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, NewFolder};
 use crate::error::{Error, PathContext, Result};
 use crate::json;
 use crate::train::TrainReport;
@@ -48,13 +48,15 @@ impl RunFolder {
         Ok(Self { path })
     }
 
-    /// Takes the folder of a run that was interrupted, or makes it.
+    /// Takes the folder of a run that was interrupted, or makes it. What a run that was
+    /// killed has left of a model beside it is removed.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn resume(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         std::fs::create_dir_all(&path).writing(&path)?;
+        NewFolder::remove_drafts(&path)?;
         Ok(Self { path })
     }
 

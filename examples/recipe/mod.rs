@@ -1,6 +1,7 @@
 //! What the recipes share: the flags that mean the same in all of them, and the order of
 //! the work. Everything else is the library's.
 
+mod signals;
 #[allow(dead_code)] // Some tasks have files of their own.
 pub mod tables;
 
@@ -10,12 +11,14 @@ use std::process::ExitCode;
 
 use bertfit::tch::Device;
 use bertfit::{
-    AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, Error, EvalEvery,
-    FineTuner, ItemOf, OnNotFinite, Precision, ProgressBar, Result, RunFolder, Schedule,
+    AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
+    EvalEvery, FineTuner, ItemOf, OnNotFinite, Precision, ProgressBar, Result, RunFolder, Schedule,
     TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::{Args, Parser};
 use serde_json::Value;
+
+use signals::Signals;
 
 /// The flags of all recipes.
 #[derive(Args, Clone)]
@@ -92,6 +95,9 @@ pub struct Common {
     /// When to evaluate: epoch, or each so many steps
     #[arg(long, default_value = "epoch")]
     pub eval_every: EvalEvery,
+    /// Evaluations in a row without a better one that end the run; default none
+    #[arg(long)]
+    pub early_stopping: Option<usize>,
     /// When to write a checkpoint: epoch, each N steps, or Tm: each T minutes
     #[arg(long, default_value = "epoch")]
     pub checkpoint_every: CheckpointEvery,
@@ -154,6 +160,10 @@ impl Common {
             max_grad_norm: Some(self.max_grad_norm),
             eval_every: self.eval_every,
             metric: self.metric.clone(),
+            early_stopping: self.early_stopping.map(|patience| EarlyStopping {
+                patience,
+                threshold: 0.0,
+            }),
             seed: self.seed,
             on_not_finite: self.on_not_finite,
             ..TrainConfig::default()
@@ -162,7 +172,10 @@ impl Common {
 
     /// The work of every recipe, once all files have been read: trains (then `fitted` may
     /// still change the model), saves, evaluates, and writes what `predict` says of the
-    /// test rows. Returns the results in one line.
+    /// test rows. Prints the results in one line, last of all.
+    ///
+    /// A signal ends training well: the step on its way is finished and a checkpoint
+    /// written, to go on from with `--resume`.
     #[allow(dead_code)] // Some tasks have results of their own.
     pub fn run<M: FineTuner>(
         &self,
@@ -170,7 +183,7 @@ impl Common {
         sets: Sets<ItemOf<M>>,
         fitted: impl FnOnce(&mut M) -> Result<()>,
         predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
-    ) -> Result<String> {
+    ) -> Result<ExitCode> {
         self.run_and_add(model, sets, fitted, predict, |_| ())
     }
 
@@ -182,14 +195,15 @@ impl Common {
         fitted: impl FnOnce(&mut M) -> Result<()>,
         predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
         add: impl FnOnce(&mut BTreeMap<String, f64>),
-    ) -> Result<String> {
+    ) -> Result<ExitCode> {
         let folder = match self.resume {
             true => RunFolder::resume(&self.out)?,
             false => RunFolder::create(&self.out, self.overwrite)?,
         };
         if let Some(results) = folder.results()? {
             eprintln!("the run in {} is finished", folder.path().display());
-            return Ok(results);
+            println!("{results}");
+            return Ok(ExitCode::SUCCESS);
         }
         let mut results = BTreeMap::new();
         if let Some(train) = sets.train {
@@ -197,11 +211,19 @@ impl Common {
                 .every(self.checkpoint_every)
                 .keep(self.keep)
                 .resume(self.resume);
-            let mut trainer = Trainer::new(self.config())?.checkpoints(checkpoints);
+            let signals = Signals::watch()?;
+            let mut trainer = Trainer::new(self.config())?
+                .checkpoints(checkpoints)
+                .callback(signals.stop_flag());
             if !self.quiet {
                 trainer = trainer.callback(ProgressBar::new());
             }
             let report = trainer.run(model, train, sets.dev)?;
+            if let Some(status) = signals.received() {
+                let (step, out) = (report.global_step, folder.path().display());
+                eprintln!("stopped after step {step}; --resume goes on with the run in {out}");
+                return Ok(status);
+            }
             fitted(model)?;
             model.save(folder.path())?;
             folder.write_trainer_state(&report)?;
@@ -217,7 +239,8 @@ impl Common {
             folder.write_predictions(predictions)?;
         }
         add(&mut results);
-        folder.write_results(&results)
+        println!("{}", folder.write_results(&results)?);
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -265,8 +288,8 @@ macro_rules! configured {
 }
 pub(crate) use configured;
 
-/// Parses the command line, runs the recipe, and prints its results or what went wrong.
-pub fn main<A: Parser + AsMut<Common>>(run: impl FnOnce(&A) -> Result<String>) -> ExitCode {
+/// Parses the command line, runs the recipe, and prints what went wrong, if anything.
+pub fn main<A: Parser + AsMut<Common>>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let mut args = A::parse();
     bertfit::reuse_memory();
@@ -282,14 +305,8 @@ pub fn main<A: Parser + AsMut<Common>>(run: impl FnOnce(&A) -> Result<String>) -
         common.model = model_dir(&common.model)?;
         Ok(())
     });
-    match prepared.and_then(|()| run(&args)) {
-        Ok(results) => {
-            println!("{results}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+    prepared.and_then(|()| run(&args)).unwrap_or_else(|error| {
+        eprintln!("error: {}", error.chain());
+        ExitCode::FAILURE
+    })
 }

@@ -13,7 +13,7 @@ pub struct TableArgs {
     text_column: String,
     /// Column of the second text of a pair
     #[arg(long)]
-    pair_column: Option<String>,
+    pub pair_column: Option<String>,
     /// Column of the label, or of the text to write
     #[arg(long, default_value = "label")]
     label_column: String,

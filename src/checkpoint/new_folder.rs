@@ -29,6 +29,27 @@ impl NewFolder {
         })
     }
 
+    /// Removes what a program that was killed has left of the making of `target`.
+    pub(crate) fn remove_drafts(target: &Path) -> Result<()> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        for entry in fs::read_dir(parent).reading(parent)? {
+            let entry = entry.reading(parent)?;
+            let file_name = entry.file_name();
+            let id = file_name.to_str().and_then(|draft| {
+                let rest = draft.strip_prefix(&format!(".{name}."))?;
+                rest.strip_suffix(".tmp")?.parse::<u32>().ok()
+            });
+            if id.is_some() {
+                fs::remove_dir_all(entry.path()).writing(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where to write the files.
     pub(crate) fn path(&self) -> &Path {
         &self.draft
@@ -100,6 +121,18 @@ mod tests {
         fs::write(folder.path().join("config.json"), "{}").expect("a file");
         drop(folder);
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_program_has_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let target = dir.path().join("model");
+        for name in [".model.77.tmp", ".model.mine.tmp", ".other.77.tmp", "model"] {
+            fs::create_dir(dir.path().join(name)).expect("a folder");
+        }
+        NewFolder::remove_drafts(&target).expect("a clean folder");
+        assert!(!dir.path().join(".model.77.tmp").exists());
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 3);
     }
 
     #[test]

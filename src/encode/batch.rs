@@ -2,7 +2,7 @@
 //! with. `pad` is the only place where token lists become tensors, and where they
 //! are checked, so that nothing in the data can fail later on the device.
 
-use tch::{Device, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::tokenizer::Encoding;
 use crate::error::{Error, Result, RowProblem, TorchContext};
@@ -22,6 +22,7 @@ pub struct Inputs {
     places: Option<Tensor>,
     decoder_input_ids: Option<Tensor>,
     known: Option<KnownState>,
+    windows: Option<Tensor>,
 }
 
 /// Hidden states that need not be computed again.
@@ -44,6 +45,7 @@ impl Inputs {
             places: None,
             decoder_input_ids: None,
             known: None,
+            windows: None,
         }
     }
 
@@ -85,6 +87,66 @@ impl Inputs {
         self
     }
 
+    /// Where a text may have several rows, its windows: for each text the numbers of its
+    /// rows, `[N, W]` (int64), with the number of all rows where a text has fewer than `W`;
+    /// none where each text is one row.
+    pub fn windows(&self) -> Option<&Tensor> {
+        self.windows.as_ref()
+    }
+
+    /// Says that the first `counts[0]` rows are windows of the first text, the next
+    /// `counts[1]` of the second, and so on.
+    pub(super) fn in_windows(mut self, counts: &[usize]) -> Result<Self> {
+        let most = counts.iter().copied().max().unwrap_or(0);
+        if most <= 1 {
+            return Ok(self);
+        }
+        let none = counts.iter().sum::<usize>() as i64;
+        let mut places = Vec::with_capacity(counts.len() * most);
+        let mut first = 0;
+        for &count in counts {
+            places.extend((0..most).map(|window| match window < count {
+                true => (first + window) as i64,
+                false => none,
+            }));
+            first += count;
+        }
+        let places = Tensor::f_from_slice(&places)
+            .and_then(|places| places.f_view([counts.len() as i64, most as i64]))
+            .doing("making a batch")?;
+        self.windows = Some(places);
+        Ok(self)
+    }
+
+    /// The same in parts of about `tokens` tokens, padding counted, in order; each row by
+    /// itself, whatever text it is of.
+    pub(crate) fn in_parts(&self, tokens: usize) -> Result<Vec<Self>> {
+        let (rows, length) = self.size();
+        let step = (tokens as i64 / length.max(1)).max(1);
+        let part = |start: i64| -> Result<Self, TchError> {
+            let count = step.min(rows - start);
+            let of = |x: &Tensor| x.f_narrow(0, start, count);
+            let known = |known: &KnownState| {
+                let (layers, state) = (known.layers, of(&known.state)?);
+                Ok::<_, TchError>(KnownState { layers, state })
+            };
+            let lengths = self.lengths.as_ref();
+            Ok(Self {
+                lengths: lengths.map(|all| all[start as usize..][..count as usize].to_vec()),
+                known: self.known.as_ref().map(known).transpose()?,
+                ..Self::new(
+                    of(&self.input_ids)?,
+                    of(&self.attention_mask)?,
+                    of(&self.token_type_ids)?,
+                )
+            })
+        };
+        let starts = (0..rows).step_by(step as usize);
+        starts
+            .map(|start| part(start).doing("parting a batch"))
+            .collect()
+    }
+
     pub(crate) fn known(&self) -> Option<&KnownState> {
         self.known.as_ref()
     }
@@ -119,6 +181,7 @@ impl Inputs {
             places: moved_if_there(&self.places)?,
             decoder_input_ids: moved_if_there(&self.decoder_input_ids)?,
             known: None,
+            windows: moved_if_there(&self.windows)?,
         })
     }
 }
@@ -258,5 +321,6 @@ pub fn pad(
         places: None,
         decoder_input_ids: None,
         known: None,
+        windows: None,
     })
 }

@@ -3,11 +3,14 @@
 //! prediction; `ClassCollator` adds class ids.
 
 use std::fmt::Debug;
+use std::sync::{Arc, Once};
 
+use rayon::prelude::*;
 use tch::Tensor;
 
 use super::batch::{Batch, Inputs, Limits, Padding, Target, pad};
-use super::tokenizer::{Encoding, Tokenizer, Truncation};
+use super::long_text::{LongText, spread};
+use super::tokenizer::{Encoding, Tokenizer, Truncation, TruncationSide};
 use crate::data::{Example, Labels, Text};
 use crate::error::{Error, Result, RowProblem, TorchContext};
 
@@ -64,6 +67,9 @@ pub struct TextEncoder {
     limits: Limits,
     max_length: usize,
     truncation: Truncation,
+    long_text: LongText,
+    /// The most windows of a text, and whether it has been said that some are left out.
+    most_windows: Option<(usize, Arc<Once>)>,
     padding: Padding,
 }
 
@@ -83,13 +89,41 @@ impl TextEncoder {
             let rule = format!("from 3 to {}, the model's positions", limits.max_length);
             return Err(Error::config("max_length", rule, max_length));
         }
+        let long_text = match tokenizer.config().truncation_side {
+            TruncationSide::Right => LongText::Head,
+            TruncationSide::Left => LongText::Tail,
+        };
         Ok(Self {
             tokenizer,
             limits,
             max_length,
             truncation,
+            long_text,
+            most_windows: None,
             padding: Padding::Longest,
         })
+    }
+
+    /// What is read of a text that is too long; default what the tokenizer's
+    /// `truncation_side` says, which is the beginning unless it is set.
+    ///
+    /// # Errors
+    /// When a number is out of its range, or does not fit the maximal length.
+    pub fn with_long_text(mut self, long_text: LongText) -> Result<Self> {
+        self.long_text = long_text.checked(self.max_length)?;
+        Ok(self)
+    }
+
+    /// The same, but for training: of a text with more than
+    /// [`max_windows`](super::TextWindows::max_windows) windows so many are read.
+    pub fn for_training(mut self) -> Self {
+        self.most_windows = match self.long_text {
+            LongText::Windows(windows) => windows
+                .max_windows
+                .map(|most| (most, Arc::new(Once::new()))),
+            _ => None,
+        };
+        self
     }
 
     /// Pads otherwise than to the longest row of each batch.
@@ -113,22 +147,84 @@ impl TextEncoder {
         self.truncation
     }
 
+    /// What is read of a text that is too long, all numbers said.
+    pub fn long_text(&self) -> LongText {
+        self.long_text
+    }
+
     /// Tokenizes texts or pairs, in parallel, in order.
     ///
     /// # Errors
     /// [`Error::Row`] when a row cannot be cut to `max_length` as the truncation
-    /// asks for.
+    /// asks for, or is read in several windows, which [`rows`](Self::rows) gives.
     pub fn encode<T: Text + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
-        self.tokenizer
-            .encode_batch(texts, self.max_length, self.truncation)
+        let one = |(row, mut rows): (usize, Vec<Encoding>)| match (rows.pop(), rows.len()) {
+            (Some(encoding), 0) => Ok(encoding),
+            (_, others) => {
+                let field = "text".to_owned();
+                let problem = format!("{} windows where one row is wanted", others + 1);
+                let problem = RowProblem::Field { field, problem };
+                Err(Error::Row { row, problem })
+            }
+        };
+        self.rows(texts)?.into_iter().enumerate().map(one).collect()
     }
 
-    /// The number of tokens of each text or pair, cut as in a batch.
+    /// Tokenizes texts or pairs, in parallel, in order, each to its rows: one, or its windows.
+    ///
+    /// # Errors
+    /// [`Error::Row`] when a row cannot be cut to `max_length` as the truncation
+    /// asks for.
+    pub fn rows<T: Text + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<Encoding>>> {
+        let (longest, truncation) = (self.max_length, self.truncation);
+        let side = self.tokenizer.config().truncation_side;
+        if let (LongText::Head, TruncationSide::Right) | (LongText::Tail, TruncationSide::Left) =
+            (self.long_text, side)
+        {
+            let encodings = self.tokenizer.encode_batch(texts, longest, truncation)?;
+            return Ok(encodings
+                .into_iter()
+                .map(|encoding| vec![encoding])
+                .collect());
+        }
+        let rows_of = |text: &T| {
+            let uncut = Truncation::default();
+            let whole = self
+                .tokenizer
+                .encode(text.text(), text.pair(), usize::MAX, uncut)?;
+            Ok(self.long_text.rows(whole, longest, truncation))
+        };
+        let cut: Vec<Result<_>> = texts.par_iter().map(rows_of).collect();
+        let numbered = cut.into_iter().enumerate();
+        let rows = numbered.map(|(row, cut)| match cut? {
+            Ok(rows) => Ok(self.read_in_training(rows)),
+            Err(problem) => Err(Error::Row { row, problem }),
+        });
+        rows.collect()
+    }
+
+    fn read_in_training(&self, rows: Vec<Encoding>) -> Vec<Encoding> {
+        match &self.most_windows {
+            Some((most, said)) if rows.len() > *most => {
+                said.call_once(|| {
+                    log::warn!(
+                        "texts of more than {most} windows: training reads {most} of each, \
+                         evenly spread; evaluations and predictions read all"
+                    );
+                });
+                spread(rows, *most)
+            }
+            _ => rows,
+        }
+    }
+
+    /// The number of tokens of each text or pair, cut as in a batch; of all its windows.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn lengths<T: Text + Sync>(&self, texts: &[T]) -> Result<Vec<usize>> {
-        Ok(self.encode(texts)?.iter().map(Encoding::len).collect())
+        let tokens = |rows: &Vec<Encoding>| rows.iter().map(Encoding::len).sum();
+        Ok(self.rows(texts)?.iter().map(tokens).collect())
     }
 
     /// Pads encodings into the tensors of one batch, `[B, L]`.
@@ -144,15 +240,32 @@ impl TextEncoder {
         )
     }
 
-    /// Both steps, with a target made by the caller.
+    /// The same for texts that may have several rows each; see [`Inputs::windows`].
     ///
     /// # Errors
-    /// As [`encode`](Self::encode) and [`pad`].
+    /// As [`pad`], with the number of the text.
+    pub fn inputs_of_texts(&self, texts: Vec<Vec<Encoding>>) -> Result<Inputs> {
+        let counts: Vec<usize> = texts.iter().map(Vec::len).collect();
+        let numbered = counts.iter().enumerate();
+        let sources: Vec<usize> = numbered
+            .flat_map(|(text, &count)| std::iter::repeat_n(text, count))
+            .collect();
+        let encodings: Vec<Encoding> = texts.into_iter().flatten().collect();
+        let inputs = self.inputs(&encodings);
+        inputs
+            .map_err(|error| error.of_rows(&sources))?
+            .in_windows(&counts)
+    }
+
+    /// Both steps, with a target made by the caller, one for each text.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows) and [`pad`].
     pub fn batch<T: Text + Sync, Y>(&self, texts: &[T], target: Y) -> Result<Batch<Y>> {
-        let encodings = self.encode(texts)?;
-        let tokens = encodings.iter().map(Encoding::len).sum();
+        let rows = self.rows(texts)?;
+        let tokens = rows.iter().flatten().map(Encoding::len).sum();
         Ok(Batch {
-            inputs: self.inputs(&encodings)?,
+            inputs: self.inputs_of_texts(rows)?,
             target,
             tokens,
         })

@@ -10,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::batch::{Batch, LOWEST, Target};
 use super::collator::{Collator, TextEncoder};
 use super::tokenizer::Encoding;
+use super::windows::token_windows;
 use crate::data::QaExample;
 use crate::error::{Error, Result, RowProblem, TorchContext};
 
@@ -85,27 +86,17 @@ impl QaCollator {
         let is_context = |token: &usize| whole.token_type_ids[*token] == 1;
         let end = whole.len() - 1;
         let start = (0..end).find(is_context).unwrap_or(end);
-        // A window must show more than the one before.
-        let Some(room) = longest
-            .checked_sub(start + 1)
-            .filter(|&room| room > self.doc_stride)
-        else {
-            let problem = format!(
-                "{} tokens leave too little room in rows of {longest} that share {}",
-                start - 2,
-                self.doc_stride
-            );
-            return refuse("question", problem);
-        };
-        let mut rows = Vec::new();
-        for first in (start..end).step_by(room - self.doc_stride) {
-            let last = (first + room).min(end);
-            rows.push(whole.select(&[0..start, first..last, end..end + 1]));
-            if last == end {
-                break;
+        match token_windows(&whole, start..end, longest, self.doc_stride) {
+            Some(rows) => Ok(rows),
+            None => {
+                let problem = format!(
+                    "{} tokens leave too little room in rows of {longest} that share {}",
+                    start - 2,
+                    self.doc_stride
+                );
+                refuse("question", problem)
             }
         }
-        Ok(rows)
     }
 }
 

@@ -57,6 +57,29 @@ impl WordWindows {
     }
 }
 
+/// `whole` in rows of at most `longest` tokens: windows of `part`, of which two share `overlap`
+/// tokens, each with all that stands around `part`; `None` where that leaves no room for more
+/// than what is shared. Windows begin and end anywhere, as those of Hugging Face's tokenizers.
+pub(crate) fn token_windows(
+    whole: &Encoding,
+    part: Range<usize>,
+    longest: usize,
+    overlap: usize,
+) -> Option<Vec<Encoding>> {
+    let (before, after) = (0..part.start, part.end..whole.len());
+    let around = before.len() + after.len();
+    let room = longest.checked_sub(around).filter(|&room| room > overlap)?;
+    let mut rows = Vec::new();
+    for first in part.clone().step_by(room - overlap) {
+        let last = (first + room).min(part.end);
+        rows.push(whole.select(&[before.clone(), first..last, after.clone()]));
+        if last == part.end {
+            break;
+        }
+    }
+    Some(rows)
+}
+
 /// The word that begins with a token.
 fn first_token_of(whole: &Encoding, token: usize) -> Option<usize> {
     let word = whole.word_ids[token]?;

@@ -189,7 +189,13 @@ impl FineTuner for BertMultiLabelClassifier {
         })
     }
 
-    /// `[B, C]`
+    fn training_collator(&self) -> Result<MultiLabelCollator> {
+        let mut collator = self.collator()?;
+        collator.encoder = collator.encoder.for_training();
+        Ok(collator)
+    }
+
+    /// `[B, C]`, a row for each text.
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         self.model.logits(inputs, train)
     }

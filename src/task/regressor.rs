@@ -132,7 +132,13 @@ impl FineTuner for BertRegressor {
         })
     }
 
-    /// `[B, C]`
+    fn training_collator(&self) -> Result<NumberCollator> {
+        let mut collator = self.collator()?;
+        collator.encoder = collator.encoder.for_training();
+        Ok(collator)
+    }
+
+    /// `[B, C]`, a row for each text.
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         self.model.logits(inputs, train)
     }

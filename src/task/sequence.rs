@@ -3,10 +3,10 @@
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::data::Text;
-use crate::encode::{Inputs, TextEncoder, Truncation};
+use crate::encode::{Inputs, LOWEST, LongText, TextEncoder, Truncation, WindowPooling};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::FineTuner;
 use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
@@ -29,6 +29,9 @@ pub(super) struct SequenceModel {
 pub(super) struct Settings {
     max_length: usize,
     truncation: Truncation,
+    /// Absent where the tokenizer's own choice is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    long_text: Option<LongText>,
     /// Of classes that do not exclude each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) thresholds: Option<Vec<f32>>,
@@ -39,12 +42,16 @@ pub(super) struct Settings {
 pub(super) struct SequenceSource {
     pub(super) source: Source,
     pub(super) truncation: Option<Truncation>,
+    pub(super) long_text: Option<LongText>,
 }
 
 impl SequenceSource {
     pub(super) fn new(source: Source) -> Self {
-        let truncation = None;
-        Self { source, truncation }
+        Self {
+            source,
+            truncation: None,
+            long_text: None,
+        }
     }
 
     /// Refuses a folder whose head was trained for something else.
@@ -72,10 +79,14 @@ impl SequenceSource {
         let saved = saved.unwrap_or_else(|| Settings {
             max_length: source.usual_length(config, ARCHITECTURE),
             truncation: Truncation::default(),
+            long_text: None,
             thresholds: None,
         });
+        let max_length = source.max_length.unwrap_or(saved.max_length);
+        let saved_long_text = saved.long_text.map(|saved| saved.fitting(max_length));
         let settings = Settings {
-            max_length: source.max_length.unwrap_or(saved.max_length),
+            max_length,
+            long_text: self.long_text.or(saved_long_text),
             truncation: self.truncation.unwrap_or(saved.truncation),
             thresholds: saved.thresholds,
         };
@@ -87,12 +98,16 @@ impl SequenceSource {
                 let path = root / "classifier";
                 Linear::new(&path, inputs, outputs, config.initializer_range)
             })?;
-        let model = SequenceModel {
+        let mut model = SequenceModel {
             backbone,
             head,
             dropout,
             settings,
         };
+        if model.settings.long_text.is_some() {
+            // With all numbers, so that other defaults of another release change nothing.
+            model.settings.long_text = Some(model.encoder()?.long_text());
+        }
         model.encoder()?;
         Ok(model)
     }
@@ -103,13 +118,36 @@ impl SequenceModel {
         let Settings {
             max_length,
             truncation,
+            long_text,
             ..
         } = self.settings;
-        self.backbone.text_encoder(max_length, truncation)
+        let encoder = self.backbone.text_encoder(max_length, truncation)?;
+        match long_text {
+            Some(long_text) => encoder.with_long_text(long_text),
+            None => Ok(encoder),
+        }
     }
 
-    /// `[B, C]`
+    /// `[B, C]`; of texts in windows those of each text, `[N, C]`.
     pub(super) fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let Some(windows) = inputs.windows() else {
+            return self.logits_of_rows(inputs, train);
+        };
+        let logits = match train {
+            true => self.logits_of_rows(inputs, train)?,
+            // Without gradients no part needs to be kept, however long a text is.
+            false => {
+                let parts = inputs.in_parts(predict::TOKENS_PER_BATCH)?;
+                let of_part = |part: &Inputs| self.logits_of_rows(part, train);
+                let parts: Vec<Tensor> = parts.iter().map(of_part).collect::<Result<_>>()?;
+                Tensor::f_cat(&parts, 0).doing("collecting logits")?
+            }
+        };
+        let pooling = self.settings.long_text.map(LongText::pooling);
+        pooled(&logits, windows, pooling.unwrap_or_default()).doing("pooling logits")
+    }
+
+    fn logits_of_rows(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         let pooled = self.backbone.encoder().pooled(inputs, train)?; // [B, H]
         let pooled = pooled
             .f_dropout(self.dropout, train)
@@ -125,6 +163,32 @@ impl SequenceModel {
     }
 }
 
+/// The logits of windows, `[B, C]`, by text: `[N, C]`. `windows`, `[N, W]`, has the rows of
+/// each text, and `B` where there is none.
+fn pooled(logits: &Tensor, windows: &Tensor, pooling: WindowPooling) -> Result<Tensor, TchError> {
+    let (rows, classes) = logits.size2()?;
+    let (texts, most) = windows.size2()?;
+    let nothing = match pooling {
+        WindowPooling::Mean => 0.0,
+        WindowPooling::Max => LOWEST,
+    };
+    let logits = logits.f_to_kind(Kind::Float)?;
+    let nothing = Tensor::f_full([1, classes], nothing, (Kind::Float, logits.device()))?;
+    let by_text = Tensor::f_cat(&[logits, nothing], 0)?
+        .f_index_select(0, &windows.f_flatten(0, -1)?)?
+        .f_view([texts, most, classes])?;
+    match pooling {
+        WindowPooling::Mean => {
+            let counts = windows.f_lt(rows)?;
+            let counts = counts.f_sum_dim_intlist(1, true, Kind::Float)?; // [N, 1]
+            by_text
+                .f_sum_dim_intlist(1, false, Kind::Float)?
+                .f_div(&counts)
+        }
+        WindowPooling::Max => by_text.f_amax(1, false),
+    }
+}
+
 /// What `answer` makes of the logits of each text, `[N, C]`.
 pub(super) fn answers<M: FineTuner, T: Text + Sync>(
     model: &M,
@@ -135,10 +199,10 @@ pub(super) fn answers<M: FineTuner, T: Text + Sync>(
 ) -> Result<Array2<f32>> {
     let mut numbers = Array2::zeros((texts.len(), outputs));
     let cells = numbers.as_slice_mut().expect("a fresh array is contiguous");
-    let encodings = encoder.encode(texts)?;
-    predict::for_each(
+    let rows = encoder.rows(texts)?;
+    predict::for_each_text(
         model,
-        &encodings,
+        &rows,
         encoder,
         predict::TOKENS_PER_BATCH,
         |row, logits| {
@@ -158,6 +222,14 @@ macro_rules! truncation_setting {
         /// where there is none, the longer one.
         pub fn truncation(mut self, truncation: crate::encode::Truncation) -> Self {
             self.sequence.truncation = Some(truncation);
+            self
+        }
+
+        /// What is read of a text that is longer than a row: its beginning, its end, both, or
+        /// all of it in windows; default as the saved model in the folder does; where there
+        /// is none, the beginning, or what the tokenizer's `truncation_side` says.
+        pub fn long_text(mut self, long_text: crate::encode::LongText) -> Self {
+            self.sequence.long_text = Some(long_text);
             self
         }
     };

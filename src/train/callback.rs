@@ -21,6 +21,12 @@ pub trait Callback {
         Control::Continue
     }
 
+    /// After each batch of an evaluation. Where it stops, the evaluation is given up;
+    /// it is made when the run is resumed.
+    fn on_evaluation_batch(&mut self) -> Control {
+        Control::Continue
+    }
+
     /// After each evaluation; `best` tells whether it is the best so far.
     fn on_evaluate(&mut self, _record: &EvalRecord, _best: bool) -> Control {
         Control::Continue

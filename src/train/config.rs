@@ -73,8 +73,9 @@ pub struct TrainConfig {
     pub check_gradients: bool,
     /// Whether the rows are looked over before the first step, for
     /// [`Warning::OneLabel`](crate::Warning::OneLabel) and
-    /// [`Warning::TrainRowsInDev`](crate::Warning::TrainRowsInDev); each is read once for
-    /// it. Default true.
+    /// [`Warning::TrainRowsInDev`](crate::Warning::TrainRowsInDev). Rows are read for it, at
+    /// most 65,536 of each set, equally far apart where there are more, and not tokenized.
+    /// Default true.
     pub check_data: bool,
     /// What to do when the loss or the gradient is no longer finite; default to stop.
     pub on_not_finite: OnNotFinite,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::callback::Control;
 use crate::data::Dataset;
 use crate::encode::{Inputs, Sampler, lengths, load};
 use crate::error::{Error, Result, TorchContext};
@@ -83,16 +84,22 @@ pub fn evaluate<M: FineTuner>(
     dataset: &dyn Dataset<Item = ItemOf<M>>,
     batch_size: usize,
 ) -> Result<Evaluation> {
-    evaluate_on(model, dataset, batch_size, |_| Ok(()))
+    evaluate_on(model, dataset, batch_size, |_| Ok(()), || Control::Continue)?.ok_or(
+        Error::Worker {
+            doing: "evaluating",
+        },
+    )
 }
 
-/// [`evaluate`], with `prepare` called on the inputs of each batch.
+/// [`evaluate`], with `prepare` called on the inputs of each batch, and `after_batch`
+/// after it; `None` where that stops it.
 pub(super) fn evaluate_on<M: FineTuner>(
     model: &M,
     dataset: &dyn Dataset<Item = ItemOf<M>>,
     batch_size: usize,
     mut prepare: impl FnMut(&mut Inputs) -> Result<()>,
-) -> Result<Evaluation> {
+    mut after_batch: impl FnMut() -> Control,
+) -> Result<Option<Evaluation>> {
     for (field, count) in [
         ("evaluation set", dataset.len()),
         ("eval_batch_size", batch_size),
@@ -109,6 +116,7 @@ pub(super) fn evaluate_on<M: FineTuner>(
     let (mut sum, mut count) = (0.0, 0.0);
     // No metric depends on the order of the rows.
     let sampler = Sampler::longest_first(batch_size);
+    let mut control = Control::Continue;
     let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
     load(
         dataset,
@@ -123,22 +131,26 @@ pub(super) fn evaluate_on<M: FineTuner>(
                 let loss: Loss = model.loss(&logits, &batch.target)?;
                 sum += loss.sum.f_double_value(&[]).doing("reading the loss")?;
                 count += loss.count;
-                metric.update(&logits, &batch.target)?;
-                Ok(true)
-            })
+                metric.update(&logits, &batch.target)
+            })?;
+            control = after_batch();
+            Ok(control == Control::Continue)
         },
     )?;
+    if control == Control::Stop {
+        return Ok(None);
+    }
     if count == 0.0 {
         let rule = "rows of which at least one has a label that counts";
         return Err(Error::config("evaluation set", rule, "none"));
     }
     let mut metrics = metric.compute();
     metrics.extend(model.answer_metrics(dataset)?);
-    Ok(Evaluation {
+    Ok(Some(Evaluation {
         loss: sum / count,
         metrics,
         samples: dataset.len(),
         runtime: start.elapsed().as_secs_f64(),
         one_prediction: metric.one_prediction(),
-    })
+    }))
 }

@@ -19,6 +19,7 @@ mod run;
 mod saver;
 mod schedule;
 mod state;
+mod stop_flag;
 mod trainer;
 mod warning;
 
@@ -32,5 +33,6 @@ pub use optimizer::{AdamW, AdamWConfig};
 pub use progress::ProgressBar;
 pub use report::{EvalRecord, LogRecord, Plan, StepRecord, Stopped, TrainReport};
 pub use schedule::{Schedule, Warmup};
+pub use stop_flag::StopFlag;
 pub use trainer::Trainer;
 pub use warning::Warning;

@@ -26,7 +26,8 @@ pub enum OnNotFinite {
     },
     /// Goes back to the last checkpoint, and on from there with a lower learning rate.
     /// Needs [`Trainer::checkpoints`](crate::Trainer::checkpoints), which then begin with
-    /// one of step 0.
+    /// one of step 0. It stops all the same if this is the first step after the checkpoint,
+    /// since the weights are then the same again, whatever the rate.
     GoBack {
         /// Most times that the run may go back.
         at_most: usize,

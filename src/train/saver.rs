@@ -50,8 +50,8 @@ impl Saver {
     }
 
     /// The state to go on from: that of the newest whole checkpoint, which must be of
-    /// this run, and whole like those of the steps that it `needs`. None where there is no checkpoint, or none is wanted; then there must
-    /// be none.
+    /// this run, and whole like those of the steps that it `needs`. None where there is no
+    /// checkpoint, or none is wanted; then there must be none.
     pub(super) fn resumed(
         &mut self,
         needs: impl Fn(&RunState) -> [Option<usize>; 2],
@@ -89,9 +89,15 @@ impl Saver {
         Ok(Some(state))
     }
 
-    /// The state in a step's checkpoint.
-    pub(super) fn state(&self, step: usize) -> Result<RunState> {
-        json::read(&self.checkpoints.path(step).join(STATE))
+    /// The state in a step's checkpoint, which must be whole, once what is being written is
+    /// on the disk.
+    pub(super) fn go_back(&mut self, step: usize) -> Result<RunState> {
+        self.finish()?;
+        let path = self.checkpoints.path(step);
+        verify(&path)?;
+        let state = json::read(&path.join(STATE))?;
+        self.last.0 = Some(step);
+        Ok(state)
     }
 
     /// Copies the weights of a step's checkpoint into `variables`.

@@ -74,8 +74,9 @@ impl<'c> Trainer<'c> {
     /// # Errors
     /// When a set is empty, an example cannot be used, gradients do not flow as
     /// they should, or the loss is no longer finite and [`TrainConfig::on_not_finite`] does
-    /// not say to go on; the model then keeps the weights of the last step that was made. When a checkpoint cannot be written,
-    /// or the one to resume is damaged or of another run.
+    /// not say to go on; the model then keeps the weights of the last step that was made.
+    /// When a checkpoint cannot be written, or the one to resume is damaged or of another
+    /// run.
     pub fn run<M: FineTuner>(
         &mut self,
         model: &mut M,
@@ -99,7 +100,7 @@ impl<'c> Trainer<'c> {
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<TrainReport> {
         let mut run = Run::new(&self.config, &mut self.callbacks, model, train.len(), dev)?;
-        let collator = model.collator()?;
+        let collator = model.training_collator()?;
         let sampler = self.config.sampler();
         let lengths = lengths(train, &collator, &sampler)?;
         run.plan_steps(|epoch| sampler.count(&lengths, epoch));

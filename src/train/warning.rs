@@ -14,14 +14,20 @@ pub enum Warning {
     OneLabel {
         /// The label, as it prints.
         label: String,
+        /// How many rows were looked at; see
+        /// [`TrainConfig::check_data`](crate::TrainConfig::check_data).
+        rows: usize,
     },
     /// Rows of the training set stand in the development set too, at least one for each
     /// hundred rows there.
     TrainRowsInDev {
-        /// How many rows of the training set.
+        /// How many of the rows that were looked at.
         rows: usize,
         /// The first of them, from 0.
         first: usize,
+        /// How many rows of the training set were looked at; see
+        /// [`TrainConfig::check_data`](crate::TrainConfig::check_data).
+        looked_at: usize,
     },
     /// The loss did not fall in the first epoch, in which there were at least 20 steps.
     LossDidNotFall {
@@ -32,8 +38,8 @@ pub enum Warning {
     },
     /// The loss was 0 in all steps.
     NothingToLearn,
-    /// After a whole epoch or later, an evaluation predicted the same for all rows,
-    /// though the rows differ. The first such evaluation.
+    /// In the second half of a run, an evaluation predicted the same for all rows, at least
+    /// 20, though their classes differ. The first such evaluation.
     OnePrediction {
         /// Optimizer steps so far.
         step: usize,
@@ -59,10 +65,18 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OneLabel { label } => write!(f, "all training rows have the label `{label}`"),
-            Self::TrainRowsInDev { rows, first } => write!(
+            Self::OneLabel { label, rows } => write!(
                 f,
-                "{rows} training rows stand in the development set too, the first is row {first}"
+                "all training rows have the label `{label}` ({rows} were looked at)"
+            ),
+            Self::TrainRowsInDev {
+                rows,
+                first,
+                looked_at,
+            } => write!(
+                f,
+                "{rows} of {looked_at} training rows stand in the development set too, the \
+                 first is row {first}"
             ),
             Self::LossDidNotFall {
                 first_half,

@@ -120,13 +120,13 @@ fn examples_of_the_course_are_short() {
 }
 
 /// The recipe on a small part of the reviews with the tiny model.
-fn recipe(out: &Path, more: &[&str]) -> Output {
+pub fn recipe(out: &Path, more: &[&str]) -> Output {
     let arguments = recipe_arguments(out, more);
     let mut command = command("text_classification", &arguments);
     command.output().expect("the recipe")
 }
 
-fn recipe_arguments(out: &Path, more: &[&str]) -> Vec<String> {
+pub fn recipe_arguments(out: &Path, more: &[&str]) -> Vec<String> {
     let (model, out) = (tiny(), out.to_string_lossy().into_owned());
     let model = model.to_string_lossy();
     let fixed = [
@@ -145,7 +145,7 @@ fn recipe_arguments(out: &Path, more: &[&str]) -> Vec<String> {
         .collect()
 }
 
-fn table(part: &str) -> String {
+pub fn table(part: &str) -> String {
     format!("examples/data/{part}.tsv")
 }
 
@@ -295,67 +295,4 @@ fn the_recipe_says_where_it_cannot_unpack() {
         gone.display()
     );
     assert!(errors.starts_with(&start), "{errors}");
-}
-
-#[test]
-fn the_recipe_is_killed_and_resumed_without_a_trace() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
-    let (train, dev) = (table("dev"), table("test"));
-    let flags = [
-        "--train",
-        &train,
-        "--dev",
-        &dev,
-        "--lr",
-        "1e-3",
-        "--batch-size",
-        "8",
-        "--accumulate",
-        "2",
-        "--checkpoint-every",
-        "4",
-        "--keep",
-        "3",
-    ];
-    let output = recipe(&whole, &flags);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-
-    let mut child = command("text_classification", &recipe_arguments(&killed, &flags))
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("a process");
-    while !killed.join("checkpoint-12").exists() {
-        let ended = child.try_wait().expect("a child");
-        assert!(ended.is_none(), "it ended before it was killed");
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    child.kill().expect("a process to kill");
-    child.wait().expect("the end of the process");
-    assert!(!killed.join("model.safetensors").exists());
-
-    let flags = [&flags[..], &["--resume"]].concat();
-    let output = recipe(&killed, &flags);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let read = |out: &Path| std::fs::read(out.join("model.safetensors")).expect("a model");
-    assert!(read(&killed) == read(&whole), "the models differ");
-    let history = |out: &Path| {
-        let mut state = read_json(out.join("trainer_state.json"));
-        let history = state["log_history"].take();
-        history.as_array().expect("a list").len()
-    };
-    assert_eq!(history(&killed), history(&whole));
-
-    let again = recipe(&killed, &flags);
-    assert!(again.status.success());
-    assert_eq!(again.stdout, output.stdout);
-    let errors = String::from_utf8_lossy(&again.stderr);
-    assert_eq!(
-        errors,
-        format!("the run in {} is finished\n", killed.display())
-    );
-    let output = recipe(&killed, &["--train", &train, "--resume", "--overwrite"]);
-    assert_eq!(output.status.code(), Some(2));
 }

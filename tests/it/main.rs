@@ -5,6 +5,8 @@ mod data;
 mod encode;
 mod error;
 mod examples;
+#[cfg(unix)]
+mod faults;
 mod fixture;
 mod hub;
 mod metrics;

@@ -3,6 +3,7 @@
 //! contract.
 
 mod embeddings;
+mod long_texts;
 
 use std::path::Path;
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::Result;
+use crate::deny;
 use crate::environment::{Workspace, run};
 use crate::fetch::remove;
 use crate::stamp::files_below;
@@ -30,10 +31,11 @@ const LINT: [&str; 4] = ["--all-targets", "--", "-D", "warnings"];
 /// Every check, in order.
 pub fn all(workspace: &Workspace) -> Result<()> {
     type Step<'a> = (&'a str, fn(&Workspace) -> Result<()>);
-    let steps: [Step; 9] = [
+    let steps: [Step; 10] = [
         ("format", |w| w.cargo(&["fmt", "--all", "--check"])),
         ("changelog", changelog),
         ("file sizes", file_sizes),
+        ("licences and sources", deny::check),
         ("clippy", |w| {
             w.cargo(&[&["clippy", "--package", "xtask"], &LINT[..]].concat())?;
             w.cargo(&[&["clippy", "--package", "bertfit"], &LINT[..]].concat())?;

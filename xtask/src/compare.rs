@@ -34,6 +34,8 @@ struct Set {
     test: File,
     /// Flags of the recipe that say how the files are read.
     reading: &'static [&'static str],
+    /// Flags that only bertfit's side gets.
+    ours: &'static [&'static str],
     fit: Fit,
     seeds: u32,
     metrics: &'static [Metric],
@@ -81,6 +83,7 @@ const SETS: [Set; 8] = [
         name: "cola", title: "CoLA, dev", recipe: "text_classification",
         train: File::Whole("cola/train.tsv"), test: File::Whole("cola/dev.tsv"),
         reading: &["--no-header", "--text-column", "3", "--label-column", "1"],
+        ours: &[],
         fit: fit("3", "1e-4", "32", "128"), seeds: 3,
         metrics: &[metric("Matthews correlation", "test_matthews_correlation", 100.0)],
     },
@@ -88,6 +91,7 @@ const SETS: [Set; 8] = [
         name: "mrpc", title: "MRPC, test", recipe: "text_classification",
         train: File::Whole("mrpc/train.tsv"), test: File::Whole("mrpc/test.tsv"),
         reading: &["--text-column", "#1 String", "--pair-column", "#2 String", "--label-column", "Quality"],
+        ours: &[],
         fit: fit("5", "1e-4", "32", "128"), seeds: 3,
         metrics: &[metric("F1", "test_f1", 100.0)],
     },
@@ -98,6 +102,7 @@ const SETS: [Set; 8] = [
             "--text-column", "sentence1", "--pair-column", "sentence2", "--label-column", "score",
             "--problem-type", "regression",
         ],
+        ours: &[],
         fit: fit("4", "1e-4", "32", "128"), seeds: 3,
         metrics: &[metric("Spearman correlation", "test_spearmanr", 100.0)],
     },
@@ -105,6 +110,7 @@ const SETS: [Set; 8] = [
         name: "goemotions", title: "GoEmotions, test", recipe: "text_classification",
         train: File::Whole("goemotions/train.tsv.gz"), test: File::Whole("goemotions/test.tsv"),
         reading: &["--no-header", "--text-column", "0", "--label-column", "1", "--problem-type", MULTI],
+        ours: &[],
         fit: fit("2", "1e-4", "32", "128"), seeds: 1,
         metrics: &[metric("micro-F1", "test_f1_micro", 100.0)],
     },
@@ -112,6 +118,7 @@ const SETS: [Set; 8] = [
         name: "banking77", title: "Banking77, test", recipe: "text_classification",
         train: File::Whole("banking77/train.tsv"), test: File::Whole("banking77/test.tsv"),
         reading: &[],
+        ours: &[],
         fit: fit("8", "1e-4", "32", "128"), seeds: 3,
         metrics: &[metric("accuracy", "test_accuracy", 100.0)],
     },
@@ -119,6 +126,7 @@ const SETS: [Set; 8] = [
         name: "wnut17", title: "WNUT-17, test", recipe: "token_classification",
         train: File::Whole("ner/train.conll"), test: File::Whole("ner/test.conll"),
         reading: &[],
+        ours: &[],
         fit: fit("5", "1e-4", "32", "256"), seeds: 3,
         metrics: &[metric("entity F1", "test_f1", 100.0)],
     },
@@ -127,13 +135,15 @@ const SETS: [Set; 8] = [
         train: File::Joined(&["squad/train-articles.json.gz", "squad/train-sample.json.gz"]),
         test: File::Whole("squad/dev-v1.1.json.gz"),
         reading: &["--doc-stride", "128"],
+        ours: &[],
         fit: fit("2", "1e-4", "32", "384"), seeds: 1,
         metrics: &[metric("exact match", "test_exact_match", 1.0), metric("F1", "test_f1", 1.0)],
     },
     Set {
-        name: "imdb", title: "IMDb, 4,000 of train and of test, cut at 512", recipe: "text_classification",
+        name: "imdb", title: "IMDb, 4,000 of train and of test, bertfit in windows, transformers cut at 512", recipe: "text_classification",
         train: File::First(4000, "imdb/train.tsv.xz"), test: File::First(4000, "imdb/test.tsv.xz"),
         reading: &[],
+        ours: &["--truncation", "windows", "--doc-stride", "128"],
         fit: fit("2", "5e-5", "16", "512"), seeds: 1,
         metrics: &[metric("accuracy", "test_accuracy", 100.0)],
     },
@@ -176,7 +186,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             let words = [&words[..], &["--seed".to_owned(), seed.to_string()]].concat();
             for (who, results) in [("bertfit", &mut ours), ("transformers", &mut theirs)] {
                 let mut command = match who {
-                    "bertfit" => sides.recipe(set.recipe),
+                    "bertfit" => sides.recipe(set),
                     _ => sides.peer(set.recipe),
                 };
                 let line = last_line(command.args(&words))?;
@@ -186,11 +196,14 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             }
         }
         // After each data set, so that what was measured is not lost if the next one fails.
-        let block = Block::open(workspace, START, END)?;
+        let block = Block::open(workspace, "docs/benchmarks.md", START, END)?;
         let table = table(block.text(), &rows(set, &ours, &theirs)?);
         block.replace(&table)?;
     }
-    println!("{}", Block::open(workspace, START, END)?.text());
+    println!(
+        "{}",
+        Block::open(workspace, "docs/benchmarks.md", START, END)?.text()
+    );
     Ok(())
 }
 
@@ -203,13 +216,15 @@ struct Sides<'a> {
 
 impl Sides<'_> {
     /// Without a development set the recipe keeps the last epoch's weights, as Trainer does.
-    fn recipe(&self, name: &str) -> Command {
+    fn recipe(&self, set: &Set) -> Command {
+        let name = set.recipe;
         let examples = self.workspace.target().join("release/examples");
         let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         let mut command = Command::new(examples.join(program));
         command.arg("--out").arg(self.scratch.join("run"));
         // Nor does Trainer write checkpoints here.
         command.args(["--overwrite", "--quiet", "--checkpoint-every", "600m"]);
+        command.args(set.ours);
         command
     }
 
@@ -290,6 +305,10 @@ fn rows(set: &Set, ours: &[Value], theirs: &[Value]) -> Result<Vec<String>> {
         "{} epochs, lr {}, {} rows, {} tokens",
         fit.epochs, fit.lr, fit.batch_size, fit.max_length
     );
+    let settings = match set.ours {
+        [] => settings,
+        flags => format!("{settings}; bertfit `{}`", flags.join(" ")),
+    };
     let row = |metric: &Metric| {
         let [ours, theirs] = [ours, theirs].map(|of| numbers(of, metric.key, metric.scale));
         let (ours, theirs) = (ours?, theirs?);

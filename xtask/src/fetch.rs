@@ -75,6 +75,8 @@ impl Wheel {
             "--platform",
             "manylinux1_x86_64",
             "--platform",
+            "manylinux_2_17_x86_64",
+            "--platform",
             "any",
         ]);
         run(pip.arg(self.requirement))

@@ -4,7 +4,9 @@
 
 mod check;
 mod compare;
+mod deny;
 mod environment;
+mod faults;
 mod fetch;
 mod libtorch;
 mod marks;
@@ -27,6 +29,8 @@ const USAGE: &str = "usage: cargo xtask <command>
                   --rounds=N; BERTFIT_DATA is the folder of data sets)
   compare [ARGS]  set up, then compare the recipes' accuracy with transformers' on real
                   data (names of data sets, --seeds=N; BERTFIT_DATA as above)
+  faults [ARGS]   set up, then kill, stop and damage runs (kills, signals, damage, disk;
+                  --kills=N, --signals=N), which takes some minutes
   peers           set up, then compare with transformers itself (downloads 3 GB)
   help            this text";
 
@@ -42,7 +46,8 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ("test" | "race" | "compare", _) | ("setup" | "demo" | "check" | "peers", []) => {}
+        ("test" | "race" | "compare" | "faults", _)
+        | ("setup" | "demo" | "check" | "peers", []) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -67,6 +72,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "check" => check::all(&workspace),
         "race" => race::run(&workspace, more),
         "compare" => compare::run(&workspace, more),
+        "faults" => faults::run(&workspace, more),
         "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The parts of `docs/benchmarks.md` that commands write, each between two marks.
+//! The parts of documents that commands write, each between two marks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,12 +15,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// Reads what stands between two marks, which are whole lines.
-    pub fn open(workspace: &Workspace, start: &str, end: &str) -> Result<Self> {
-        let path = workspace.root().join("docs/benchmarks.md");
+    /// Reads what stands between two marks, which are whole lines, in a file of the
+    /// workspace.
+    pub fn open(workspace: &Workspace, file: &str, start: &str, end: &str) -> Result<Self> {
+        let path = workspace.root().join(file);
         let text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let lost = || format!("docs/benchmarks.md has lost a mark: {}", start.trim_end());
+        let lost = || format!("{file} has lost a mark: {}", start.trim_end());
         let (before, rest) = text.split_once(start).ok_or_else(lost)?;
         let (text, after) = rest.split_once(end).ok_or_else(lost)?;
         Ok(Self {

@@ -124,7 +124,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     let table = table(&goals, &figures, rounds);
     println!("{table}");
-    Block::open(workspace, START, END)?.replace(&table)
+    Block::open(workspace, "docs/benchmarks.md", START, END)?.replace(&table)
 }
 
 fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {

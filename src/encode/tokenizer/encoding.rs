@@ -34,7 +34,7 @@ impl Truncation {
 
     /// How many tokens of the first and of the second text stay when there is
     /// room for `room`; `None` when this strategy cannot remove enough.
-    pub(super) fn kept(
+    pub(crate) fn kept(
         self,
         first: usize,
         second: Option<usize>,

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../guard.h"
-#include "head.h"
+#include "short_head.h"
 #include "tensors.h"
 
 using torch::autograd::AutogradContext;
@@ -18,11 +18,51 @@ using torch::autograd::variable_list;
 namespace bertfit {
 namespace {
 
+// One head of one row, forward and backward, in the numbers of the products. A row that does
+// not fill the words of bfloat16's units is faster in float32.
+void attend_one(const Unit& unit, Room& room, const Matrix<float> parts[3],
+            const Matrix<float>& mixed) {
+    attend_of(unit, room, parts, mixed);
+}
+void attend_one(const Unit& unit, Room& room, const Matrix<Short> parts[3],
+            const Matrix<Short>& mixed) {
+#ifdef BF16_UNITS
+    const auto work = [&](Product by) { short_attend_of(unit, room, parts, mixed, by); };
+    if (unit.row.length > PAIRED && with_bf16_unit(work)) return;
+#endif
+    attend_of(unit, room, parts, mixed);
+}
+void attend_one_backward(const Unit& unit, Room& room, const Matrix<float> parts[3],
+                     const Matrix<float>& gradient, const Matrix<float> gradients[3]) {
+    attend_backward_of(unit, room, parts, gradient, gradients);
+}
+void attend_one_backward(const Unit& unit, Room& room, const Matrix<Short> parts[3],
+                     const Matrix<Short>& gradient, const Matrix<Short> gradients[3]) {
+#ifdef BF16_UNITS
+    const auto work = [&](Product by) {
+        short_attend_backward_of(unit, room, parts, gradient, gradients, by);
+    };
+    if (unit.row.length > PAIRED && with_bf16_unit(work)) return;
+#endif
+    attend_backward_of(unit, room, parts, gradient, gradients);
+}
+
+// Room for any of them.
+int64_t room_for(at::ScalarType kind, int64_t length, int64_t head_size) {
+#ifdef BF16_UNITS
+    if (kind == at::kBFloat16 && bf16_unit() != Bf16Unit::None)
+        return std::max(short_room_for(length, head_size),
+                        room_for(std::min(length, PAIRED), head_size));
+#endif
+    return room_for(length, head_size);
+}
+
 // The rows of a batch, as numbers that autograd can keep: the first token of each and its
 // length, one after another.
 using Rows = std::vector<int64_t>;
 
 struct Attention {
+    at::ScalarType kind;
     Rows rows;
     int64_t heads, head_size;
     Dropout dropout;
@@ -35,7 +75,7 @@ struct Attention {
             longest = std::max(longest, rows[row + 1]);
         const int64_t count = static_cast<int64_t>(rows.size() / 2) * heads;
         in_parallel(count, [&](int64_t begin, int64_t end) {
-            Room room(room_for(longest, head_size));
+            Room room(room_for(kind, longest, head_size));
             for (int64_t number = begin; number < end; ++number) {
                 const int64_t row = number / heads * 2;
                 const Unit unit{head_size,
@@ -81,7 +121,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         const Quiet quiet;
         const int64_t width = x.size(1);
         const at::ScalarType kind = x.scalar_type();
-        const Attention attention{rows, heads, width / heads, new_dropout(share)};
+        const Attention attention{kind, rows, heads, width / heads, new_dropout(share)};
         const Three weights{wq, wk, wv};
         variable_list saved{x, bq, bk, bv};
         if (joined) {
@@ -100,7 +140,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
             using E = std::remove_pointer_t<decltype(type)>;
             const auto parts = matrices_of<E>(saved);
             attention.for_each_unit([&](const Unit& unit, Room& room) {
-                attend_of(unit, room, parts.data(), matrix_of<E>(mixed));
+                attend_one(unit, room, parts.data(), matrix_of<E>(mixed));
             });
         });
         context->save_for_backward(std::move(saved));
@@ -120,6 +160,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         auto& numbers = context->saved_data;
         const int64_t heads = numbers["heads"].toInt();
         const Attention attention{
+            kind,
             numbers["rows"].toIntVector(),
             heads,
             width / heads,
@@ -137,7 +178,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
                                           matrix_of<E>(parts_gradients[1]),
                                           matrix_of<E>(parts_gradients[2])};
             attention.for_each_unit([&](const Unit& unit, Room& room) {
-                attend_backward_of(unit, room, parts.data(), matrix_of<E>(mixed), results);
+                attend_one_backward(unit, room, parts.data(), matrix_of<E>(mixed), results);
             });
             in_parts(threads(), tokens, [&](int64_t part, int64_t begin, int64_t end) {
                 for (int64_t i = 0; i < 3; ++i)

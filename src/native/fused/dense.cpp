@@ -53,7 +53,7 @@ INLINE void add_norm(const Norm& norm, const E* x, const float* residual, float*
                      float* normal, float* rstd, float* factors, int64_t begin, int64_t end) {
     const int64_t width = norm.width;
     for (int64_t row = begin; row < end; ++row) {
-        if (norm.dropout.is_on()) mask(norm.dropout, row, width, factors);
+        if (norm.dropout.is_on()) mask(norm.dropout, row, 0, width, factors);
         float* into = normal + row * width;
         Floats total{};
         for (int64_t i = 0; i < width; i += WIDTH) {
@@ -89,7 +89,7 @@ INLINE void add_norm_backward(const Norm& norm, const float* dy, const E* dy_sho
                               float* sums, float* factors, int64_t begin, int64_t end) {
     const int64_t width = norm.width;
     for (int64_t row = begin; row < end; ++row) {
-        if (norm.dropout.is_on()) mask(norm.dropout, row, width, factors);
+        if (norm.dropout.is_on()) mask(norm.dropout, row, 0, width, factors);
         float* into = residual + row * width;
         const float* z = normal + row * width;
         Floats total{}, along{};

@@ -51,14 +51,15 @@ INLINE void draw(uint64_t seed, uint64_t unit, uint32_t block, Bits x[4]) {
     }
 }
 
-// What `count` numbers of a unit are multiplied by: 0, or the scale that keeps the mean.
-// `factors` has room for whole blocks.
-INLINE void mask(const Dropout& dropout, uint64_t unit, int64_t count, float* factors) {
+// What `count` numbers of a unit, from a whole block's first on, are multiplied by: 0, or the
+// scale that keeps the mean. `factors` has room for whole blocks.
+INLINE void mask(const Dropout& dropout, uint64_t unit, int64_t first, int64_t count,
+                 float* factors) {
     const uint32_t threshold = dropout.threshold();
     const Floats scale = all(dropout.scale());
     for (int64_t place = 0; place < count; place += DRAWS) {
         Bits drawn[4];
-        draw(dropout.seed, unit, static_cast<uint32_t>(place / DRAWS), drawn);
+        draw(dropout.seed, unit, static_cast<uint32_t>((first + place) / DRAWS), drawn);
         for (int64_t v = 0; v < 4; ++v)
             store(factors + place + v * WIDTH, drawn[v] < threshold ? Floats{} : scale);
     }

@@ -39,18 +39,22 @@ struct Unit {
     int64_t padded_length() const { return (row.length + WIDTH - 1) / WIDTH * WIDTH; }
 };
 
-// The room that a thread computes in, cut into matrices.
+// The room that a thread computes in, cut into matrices, which begin at lines of the cache.
 class Room {
     std::vector<float> numbers;
+    float* start;
     int64_t used = 0;
 
    public:
-    explicit Room(int64_t size) : numbers(size) {}
+    explicit Room(int64_t size) : numbers(size + WIDTH) {
+        const auto place = reinterpret_cast<uintptr_t>(numbers.data());
+        start = numbers.data() + (0 - place) % (WIDTH * sizeof(float)) / sizeof(float);
+    }
     void clear() { used = 0; }
     float* matrix(int64_t rows, int64_t columns) {
-        float* start = numbers.data() + used;
-        used += rows * columns;
-        return start;
+        float* matrix = start + used;
+        used += (rows * columns + WIDTH - 1) / WIDTH * WIDTH;
+        return matrix;
     }
 };
 
@@ -131,7 +135,7 @@ INLINE Shares shares_of(const Unit& unit, Room& room, const float* query, const 
     of.kept = of.shares;
     if (unit.dropout.is_on()) {
         of.factors = room.matrix(1, room_for_mask(count));
-        mask(unit.dropout, unit.number, count, of.factors);
+        mask(unit.dropout, unit.number, 0, count, of.factors);
         of.kept = room.matrix(length, padded);
         for (int64_t i = 0; i < count; i += WIDTH)
             store(of.kept + i, load(of.shares + i) * load(of.factors + i));

@@ -4,14 +4,17 @@ use super::Run;
 use crate::encode::Inputs;
 use crate::error::Result;
 use crate::fine_tuner::FineTuner;
-use crate::train::callback::Control;
+use crate::train::callback::{Callback, Control};
 use crate::train::config::EvalEvery;
 use crate::train::evaluation::evaluate_on;
 use crate::train::report::{EvalRecord, LogRecord, StepRecord, Stopped};
 use crate::train::saver::Saver;
 use crate::train::warning::Warning;
 
-impl<M: FineTuner> Run<'_, '_, M> {
+/// Fewer predictions may be the same by chance.
+const LEAST_PREDICTIONS: usize = 20;
+
+impl<'c, M: FineTuner> Run<'_, 'c, M> {
     /// Evaluates, ends the run, and writes a checkpoint, each if it is time. If a
     /// callback has ended the run, its last step is completed when it is resumed.
     pub(super) fn after_step(&mut self) -> Result<()> {
@@ -60,12 +63,23 @@ impl<M: FineTuner> Run<'_, '_, M> {
         let Some(dev) = self.dev.filter(|_| self.state.evaluated_at != Some(step)) else {
             return Ok(false);
         };
-        self.state.evaluated_at = Some(step);
         let cached = |inputs: &mut Inputs| match &mut self.cache {
             Some(cache) => cache.attach(self.model, inputs),
             None => Ok(()),
         };
-        let evaluation = evaluate_on(self.model, dev, self.config.eval_batch_size, cached)?;
+        let callbacks = &mut self.callbacks;
+        let stops =
+            |callback: &mut Box<dyn Callback + 'c>| callback.on_evaluation_batch() == Control::Stop;
+        let control = || match callbacks.iter_mut().any(stops) {
+            true => Control::Stop,
+            false => Control::Continue,
+        };
+        let batch_size = self.config.eval_batch_size;
+        let Some(evaluation) = evaluate_on(self.model, dev, batch_size, cached, control)? else {
+            self.state.stopped = Some(Stopped::Callback);
+            return Ok(false);
+        };
+        self.state.evaluated_at = Some(step);
         let name = self.config.metric.as_deref();
         let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
         let is_best = self.best.offer(value, step, &self.trainable)?;
@@ -77,19 +91,21 @@ impl<M: FineTuner> Run<'_, '_, M> {
         }
         self.state.log_history.push(LogRecord::Eval(record));
         self.judge_predictions(evaluation.one_prediction);
+        // Whoever else has ended it, it is at its end, and does not go on when it is resumed.
         if self.best.is_stale() {
-            self.state.stopped.get_or_insert(Stopped::EarlyStopping);
+            self.state.stopped = Some(Stopped::EarlyStopping);
         }
         Ok(is_best)
     }
 
-    /// Within the first epoch, the same prediction for all rows is no wonder.
+    /// The same prediction for all of a few rows, or early in a run, is no wonder.
     fn judge_predictions(&mut self, one_prediction: Option<String>) {
         let step = self.state.global_step;
         let is_known = |warning: &Warning| matches!(warning, Warning::OnePrediction { .. });
         let is_new = !self.state.warnings.iter().any(is_known);
-        let is_late = self.state.epoch >= 1.0 || step == self.plan.total_steps;
-        if let Some(prediction) = one_prediction.filter(|_| is_new && is_late) {
+        let is_late = 2 * step >= self.plan.total_steps;
+        let are_many = self.dev.is_some_and(|dev| dev.len() >= LEAST_PREDICTIONS);
+        if let Some(prediction) = one_prediction.filter(|_| is_new && is_late && are_many) {
             self.warn(Warning::OnePrediction { step, prediction });
         }
     }

@@ -79,8 +79,7 @@ impl<M: FineTuner> Run<'_, '_, M> {
         let (Some(saver), Some(step)) = (&mut self.saver, self.state.back_to) else {
             return Ok(());
         };
-        saver.finish()?;
-        let state = saver.state(step)?;
+        let state = saver.go_back(step)?;
         let went_back = self.state.went_back + 1;
         let warnings = std::mem::take(&mut self.state.warnings);
         self.take_over(RunState {

@@ -13,7 +13,7 @@ use tch::Tensor;
 use super::best::Best;
 use super::callback::Callback;
 use super::config::TrainConfig;
-use super::data_check::check_data;
+use super::data_check::{MOST_ROWS, check_data};
 use super::frozen_cache::FrozenCache;
 use super::optimizer::AdamW;
 use super::report::{Plan, Stopped, TrainReport};
@@ -156,7 +156,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         train: &dyn Dataset<Item = ItemOf<M>>,
     ) -> Result<()> {
         if self.config.check_data && self.plan.resumed_step == 0 {
-            let warnings = check_data(collator, train, self.dev)?;
+            let warnings = check_data(collator, train, self.dev, MOST_ROWS)?;
             warnings.into_iter().for_each(|warning| self.warn(warning));
         }
         Ok(())

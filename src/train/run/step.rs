@@ -101,7 +101,11 @@ impl<M: FineTuner> Run<'_, '_, M> {
                 self.warn(Warning::SkippedStep { problem });
                 Ok(())
             }
-            OnNotFinite::GoBack { at_most, .. } if self.state.went_back < at_most => {
+            // The first step after a checkpoint would be the same again, whatever the rate.
+            OnNotFinite::GoBack { at_most, .. }
+                if self.state.went_back < at_most
+                    && self.state.back_to != Some(self.state.global_step) =>
+            {
                 self.go_back(&problem)
             }
             _ => Err(problem),
@@ -118,7 +122,9 @@ impl<M: FineTuner> Run<'_, '_, M> {
         if let Some(loss) = loss {
             self.state.first_epoch.add(step, steps, loss);
         }
-        if let Some(warning) = self.state.first_epoch.judge(step, steps) {
+        let is_known = |warning: &Warning| matches!(warning, Warning::LossDidNotFall { .. });
+        let is_new = !self.state.warnings.iter().any(is_known);
+        if let Some(warning) = self.state.first_epoch.judge(step, steps).filter(|_| is_new) {
             self.warn(warning);
         }
     }

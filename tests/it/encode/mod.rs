@@ -1,2 +1,3 @@
 mod batch;
+mod long_text;
 mod tokenizer;

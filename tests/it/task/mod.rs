@@ -5,6 +5,7 @@ mod embedder_training;
 mod generation;
 mod generator;
 mod generator_runs;
+mod long_texts;
 mod masked_lm;
 mod multiple_choice;
 mod parity;

@@ -6,6 +6,7 @@ mod not_finite;
 mod optimizer;
 mod parity;
 mod resume;
+mod stop_flag;
 mod trainer;
 mod warnings;
 

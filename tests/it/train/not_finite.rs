@@ -4,12 +4,12 @@ use std::path::Path;
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, CheckpointEvery, Checkpoints, ClassCollator, Error, FineTuner,
-    Inputs, Loss, OnNotFinite, Result, Schedule, TrainConfig, TrainReport, Trainer, Warmup,
-    Warning,
+    Backbone, BertClassifier, Callback, CheckpointEvery, Checkpoints, ClassCollator, Control,
+    Error, FineTuner, Inputs, Loss, OnNotFinite, Result, Schedule, StepRecord, TrainConfig,
+    TrainReport, Trainer, Warmup, Warning,
 };
 
-use super::resume::{StopAt, assert_same};
+use super::resume::assert_same;
 use super::trainer::{classifier, fast, weights};
 use crate::fixture::eight;
 
@@ -66,6 +66,19 @@ const BACK: OnNotFinite = OnNotFinite::GoBack {
     factor: 0.25,
 };
 
+/// Stops after so many steps, those that are undone later included.
+struct StopAfter(usize);
+
+impl Callback for StopAfter {
+    fn on_step(&mut self, _: &StepRecord) -> Control {
+        self.0 -= 1;
+        match self.0 {
+            0 => Control::Stop,
+            _ => Control::Continue,
+        }
+    }
+}
+
 /// A run whose loss is NaN as soon as its weights have moved too far.
 fn run_back(dir: &Path, resume: bool, stop: usize) -> Result<(TrainReport, super::Weights)> {
     let checkpoints = Checkpoints::new(dir)
@@ -73,11 +86,11 @@ fn run_back(dir: &Path, resume: bool, stop: usize) -> Result<(TrainReport, super
         .keep(1)
         .resume(resume);
     let mut model = Faulty(classifier(), |model: &BertClassifier, _: &Tensor| {
-        drift(model) > 0.012
+        drift(model) > 0.0031
     });
     let report = Trainer::new(config(BACK))?
         .checkpoints(checkpoints)
-        .callback(StopAt(stop))
+        .callback(StopAfter(stop))
         .run(&mut model, &eight(), None)?;
     Ok((report, weights(&model.0)))
 }
@@ -90,33 +103,56 @@ fn a_run_goes_back_and_on_with_a_lower_rate_and_is_resumed_exactly() {
     assert!((1..=8).contains(&report.went_back), "{}", report.went_back);
     assert_eq!(report.global_step, 24);
     assert_eq!(report.to_results()["went_back"], report.went_back as f64);
-    let back = report.warnings.iter().find_map(|warning| match warning {
-        Warning::WentBack { to_step, .. } => Some(*to_step),
-        _ => None,
-    });
-    let to_step = back.expect("a warning");
-    // Before it, on the way to it, and after it with a checkpoint of the interrupt's own.
-    for stop in [1, to_step.max(1), to_step + 1, to_step + 2, 20] {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        run_back(dir.path(), false, stop).expect("a run that is stopped");
-        let resumed = run_back(dir.path(), true, usize::MAX).expect("a run that goes on");
-        assert_same(&resumed, &whole);
+    // In the middle of an epoch, so that moments and generator must be those of then.
+    let back = |warning: &Warning| matches!(warning, Warning::WentBack { to_step: 10, .. });
+    assert!(report.warnings.iter().any(back), "{:?}", report.warnings);
+    // Interrupts at the checkpoint, in the step that is undone, and after it.
+    for stop in [10, 11, 12, 20] {
+        for is_killed in [false, true] {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let (report, _) = run_back(dir.path(), false, stop).expect("a run that is stopped");
+            let step = report.global_step;
+            // One that is killed leaves no checkpoint but those of the calendar.
+            if is_killed && !step.is_multiple_of(2) {
+                let checkpoint = dir.path().join(format!("checkpoint-{step}"));
+                std::fs::remove_dir_all(checkpoint).expect("a checkpoint");
+            }
+            let resumed = run_back(dir.path(), true, usize::MAX).expect("a run that goes on");
+            assert_same(&resumed, &whole);
+        }
     }
 }
 
 #[test]
 fn a_run_that_cannot_be_helped_by_going_back_stops() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let mut model = Faulty(classifier(), |_: &BertClassifier, _: &Tensor| true);
+    // The second step is wrong, however small the first was.
+    let mut model = Faulty(classifier(), |model: &BertClassifier, _: &Tensor| {
+        drift(model) > 0.0
+    });
     let mut trainer = Trainer::new(config(BACK)).expect("a configuration");
     let error = trainer.run(&mut model, &eight(), None);
     let error = error.expect_err("no checkpoints to go back to").to_string();
     assert!(error.contains("on_not_finite"), "{error}");
     let mut trainer = trainer.checkpoints(Checkpoints::new(dir.path()));
     match trainer.run(&mut model, &eight(), None) {
-        Err(Error::NotFinite { learning_rate, .. }) => {
-            assert_eq!(learning_rate, 3e-3 * 0.25_f64.powi(8));
-        }
+        Err(Error::NotFinite {
+            step: 2,
+            learning_rate,
+            ..
+        }) => assert_eq!(learning_rate, 3e-3 * 0.25_f64.powi(8)),
+        other => panic!("{other:?}"),
+    }
+    // The first step is the same again after going back.
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut model = Faulty(classifier(), |_: &BertClassifier, _: &Tensor| true);
+    let mut trainer = trainer.checkpoints(Checkpoints::new(dir.path()));
+    match trainer.run(&mut model, &eight(), None) {
+        Err(Error::NotFinite {
+            step: 1,
+            learning_rate,
+            ..
+        }) => assert_eq!(learning_rate, 3e-3),
         other => panic!("{other:?}"),
     }
 }

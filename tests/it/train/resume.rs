@@ -19,7 +19,7 @@ use crate::fixture::eight;
 
 /// Three groups of up to two batches in each of four epochs, with dropout, an
 /// evaluation in the middle of epochs, and an end by early stopping before the last.
-fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig {
         batch_size: 2,
         accumulate: 2,
@@ -37,7 +37,7 @@ fn config() -> TrainConfig {
 }
 
 /// Ten rows: five batches of two, so that the last group of an epoch is small.
-fn rows() -> Vec<Example> {
+pub fn rows() -> Vec<Example> {
     let mut rows = eight();
     rows.extend([
         Example::new("the food was fine", "good"),
@@ -47,7 +47,7 @@ fn rows() -> Vec<Example> {
 }
 
 /// Stops after a step, as an interrupt does.
-pub struct StopAt(pub usize);
+struct StopAt(usize);
 
 impl Callback for StopAt {
     fn on_step(&mut self, record: &StepRecord) -> Control {
@@ -58,7 +58,7 @@ impl Callback for StopAt {
     }
 }
 
-fn checkpoints(dir: &Path) -> Checkpoints {
+pub fn checkpoints(dir: &Path) -> Checkpoints {
     Checkpoints::new(dir)
         .every(CheckpointEvery::Steps(1))
         .keep(100)
@@ -66,7 +66,7 @@ fn checkpoints(dir: &Path) -> Checkpoints {
 
 pub type Outcome = (TrainReport, BTreeMap<String, Tensor>);
 
-fn run_with(
+pub fn run_with(
     config: TrainConfig,
     checkpoints: Checkpoints,
     train: Vec<Example>,
@@ -80,7 +80,7 @@ fn run_with(
     Ok((report, weights(&model)))
 }
 
-fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
+pub fn run(checkpoints: Checkpoints, stop: usize) -> Result<Outcome> {
     run_with(config(), checkpoints, rows(), stop)
 }
 
