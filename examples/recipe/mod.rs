@@ -97,7 +97,7 @@ pub struct Common {
     pub eval_every: EvalEvery,
     /// Evaluations in a row without a better one that end the run; default none
     #[arg(long)]
-    pub early_stopping: Option<usize>,
+    pub patience: Option<usize>,
     /// When to write a checkpoint: epoch, each N steps, or Tm: each T minutes
     #[arg(long, default_value = "epoch")]
     pub checkpoint_every: CheckpointEvery,
@@ -160,7 +160,7 @@ impl Common {
             max_grad_norm: Some(self.max_grad_norm),
             eval_every: self.eval_every,
             metric: self.metric.clone(),
-            early_stopping: self.early_stopping.map(|patience| EarlyStopping {
+            early_stopping: self.patience.map(|patience| EarlyStopping {
                 patience,
                 threshold: 0.0,
             }),

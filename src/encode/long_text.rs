@@ -168,7 +168,8 @@ fn cut(
             strategy: truncation.as_str(),
         });
     };
-    let mut parts = vec![0..1];
+    let cls = 0..1;
+    let mut parts = vec![cls];
     for (ends, kept) in places.windows(2).zip([first, second]) {
         let (start, end) = (ends[0] + 1, ends[1]);
         let head = match kept == end - start {

@@ -14,7 +14,7 @@ use crate::examples::{command, read_json, recipe, recipe_arguments, table};
 /// With dropout, accumulation, rows of like length together, and an end by early stopping.
 fn flags(more: &[&str]) -> Vec<String> {
     let (train, dev) = (table("dev"), table("test"));
-    let words = "--lr 3e-3 --batch-size 8 --accumulate 2 --epochs 9 --early-stopping 1 \
+    let words = "--lr 3e-3 --batch-size 8 --accumulate 2 --epochs 9 --patience 1 \
                  --metric loss --checkpoint-every 2 --keep 3 --threads 1";
     let mut flags = vec!["--train".to_owned(), train, "--dev".to_owned(), dev];
     flags.extend(words.split_whitespace().map(str::to_owned));

@@ -282,11 +282,11 @@ fn training_reads_all_windows_or_so_many_as_it_may() {
         };
         let mut trainer = Trainer::new(config).expect("a configuration");
         let report = trainer.run(&mut model, &rows, None).expect("a run");
-        let losses = report.log_history.iter().filter_map(|record| match record {
+        let mut losses = report.log_history.iter().filter_map(|record| match record {
             LogRecord::Step(step) => Some(step.loss),
             LogRecord::Eval(_) => None,
         });
-        losses.last().expect("a step")
+        losses.next_back().expect("a step")
     };
     let limited = LongText::Windows(TextWindows {
         max_windows: Some(1),

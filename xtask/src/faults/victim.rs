@@ -13,7 +13,7 @@ use crate::fetch::{remove, sha256};
 
 const WORDS: &str = "--model tests/data/model/tiny --train examples/data/dev.tsv \
     --dev examples/data/test.tsv --text-column sentence --lr 3e-3 --batch-size 8 --accumulate 2 \
-    --epochs 9 --early-stopping 1 --metric loss --checkpoint-every 2 --threads 1 --quiet";
+    --epochs 9 --patience 1 --metric loss --checkpoint-every 2 --threads 1 --quiet";
 
 /// The program, and its run that nothing was done to.
 pub struct Victim {
