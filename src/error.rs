@@ -190,7 +190,8 @@ pub enum Error {
 
     /// The loss or the gradient is no longer a finite number.
     #[error(
-        "{what} is {value} at step {step} (learning rate {learning_rate:e}, rows {})",
+        "{what} is {value} at step {step} (learning rate {learning_rate:e}, rows {}; the largest \
+         parameter is {largest:e} in `{parameter}`)",
         some_of(rows)
     )]
     NotFinite {
@@ -204,6 +205,10 @@ pub enum Error {
         learning_rate: f64,
         /// Rows of the training set that made up the step.
         rows: Vec<usize>,
+        /// Name of the parameter that holds the largest number, by magnitude.
+        parameter: String,
+        /// That number; NaN if one is.
+        largest: f64,
     },
 
     /// Gradients do not flow as the freezing asks for.

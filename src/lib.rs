@@ -57,8 +57,8 @@ pub use tiny::write_tiny_model;
 pub use train::ProgressBar;
 pub use train::{
     AdamW, AdamWConfig, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, Evaluation,
-    Freeze, LogRecord, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig, TrainReport,
-    Trainer, Warmup, evaluate,
+    Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig,
+    TrainReport, Trainer, Warmup, Warning, evaluate,
 };
 
 pub use ndarray;

@@ -109,6 +109,7 @@ impl RunFolder {
             "epoch": report.epoch,
             "best_metric": report.best_metric,
             "best_global_step": report.best_step,
+            "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "log_history": report.log_history,
         });
         json::write(&self.path.join(STATE), &state)

@@ -4,6 +4,7 @@
 
 mod fit;
 mod flat;
+mod flatness;
 mod frozen;
 mod predict;
 mod rust_bert;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: race step SHAPE ROWS LENGTH PRECISION
        race rust-bert MODEL FILE ROWS
        race frozen MODEL TRAIN ROWS cached|uncached
        race flat MODEL TRAIN STEPS
+       race flatness STEPS PREDICTIONS
        race tokenize MODEL FILE ROWS";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         }
         ["frozen", model, train, rows, cache] => frozen::run(model, train, rows, cache),
         ["flat", model, train, steps] => flat::run(model, train, steps),
+        ["flatness", steps, predictions] => flatness::run(steps, predictions),
         ["rust-bert", model, file, rows] => rust_bert::run(model, file, rows),
         ["tokenize", model, file, rows] => tokenize::run(model, file, rows),
         // What `cargo bench` without a name passes to each bench.

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
-    EvalEvery, FineTuner, ItemOf, Precision, ProgressBar, Result, RunFolder, Schedule, TrainConfig,
-    Trainer, Warmup, model_dir,
+    EvalEvery, FineTuner, ItemOf, OnNotFinite, Precision, ProgressBar, Result, RunFolder, Schedule,
+    TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::{Args, Parser};
 use serde_json::Value;
@@ -107,9 +107,25 @@ pub struct Common {
     /// Continue the run in --out, exactly; where it holds no checkpoint yet, start it
     #[arg(long, requires = "train")]
     pub resume: bool,
+    /// When the loss is no longer a number: stop, skip the step (at most 10), or back to the
+    /// last checkpoint with half the learning rate (at most 3 times)
+    #[arg(long, default_value = "stop", value_parser = parse_on_not_finite)]
+    pub on_not_finite: OnNotFinite,
     /// No progress bar
     #[arg(long)]
     pub quiet: bool,
+}
+
+fn parse_on_not_finite(name: &str) -> std::result::Result<OnNotFinite, String> {
+    match name {
+        "stop" => Ok(OnNotFinite::Stop),
+        "skip" => Ok(OnNotFinite::SkipStep { at_most: 10 }),
+        "back" => Ok(OnNotFinite::GoBack {
+            at_most: 3,
+            factor: 0.5,
+        }),
+        _ => Err("expected stop, skip or back".to_owned()),
+    }
 }
 
 fn parse_device(name: &str) -> std::result::Result<Device, String> {
@@ -149,6 +165,7 @@ impl Common {
                 threshold: 0.0,
             }),
             seed: self.seed,
+            on_not_finite: self.on_not_finite,
             ..TrainConfig::default()
         }
     }

@@ -142,11 +142,11 @@ impl Checkpoints {
     }
 
     /// Writes the checkpoint of a step: `write` fills the folder. Then removes those
-    /// that are too many; the one of the step `best` is never too many.
+    /// that are too many; those of the steps `needed` never are.
     pub(crate) fn write(
         &self,
         step: usize,
-        best: Option<usize>,
+        needed: [Option<usize>; 2],
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         let folder = NewFolder::create(&self.path(step))?;
@@ -160,7 +160,7 @@ impl Checkpoints {
             .into_iter()
             .filter(|&old| old <= step)
             .skip(self.keep);
-        for old in too_many.filter(|&old| Some(old) != best) {
+        for old in too_many.filter(|&old| !needed.contains(&Some(old))) {
             self.remove(old)?;
         }
         Ok(())

@@ -52,6 +52,12 @@ pub trait Collator: Sync {
         };
         rows.iter().enumerate().map(length).collect()
     }
+
+    /// What a row is to teach, as it prints: a run warns where that is the same for all
+    /// rows. By default unknown.
+    fn label(&self, _row: &Self::Item) -> Option<String> {
+        None
+    }
 }
 
 /// Tokenizes, truncates, pads and checks texts for one model.
@@ -297,5 +303,9 @@ impl Collator for ClassCollator {
 
     fn lengths(&self, rows: &[Example]) -> Result<Vec<usize>> {
         self.encoder.lengths(rows)
+    }
+
+    fn label(&self, row: &Example) -> Option<String> {
+        Some(row.label.clone())
     }
 }

@@ -41,6 +41,10 @@ impl Collator for MultiLabelCollator {
     fn lengths(&self, rows: &[Self::Item]) -> Result<Vec<usize>> {
         self.encoder.lengths(rows)
     }
+
+    fn label(&self, row: &Self::Item) -> Option<String> {
+        Some(row.label.join(", "))
+    }
 }
 
 /// Texts or pairs with numbers to inputs and these numbers, `[B, C]` (float32).
@@ -79,6 +83,10 @@ impl Collator for NumberCollator {
 
     fn lengths(&self, rows: &[Self::Item]) -> Result<Vec<usize>> {
         self.encoder.lengths(rows)
+    }
+
+    fn label(&self, row: &Self::Item) -> Option<String> {
+        Some(format!("{:?}", row.label))
     }
 }
 

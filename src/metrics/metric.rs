@@ -18,6 +18,12 @@ pub trait Metric<T> {
     /// The numbers so far, by the names that Hugging Face uses, without a prefix
     /// (`accuracy`, `f1`, …).
     fn compute(&self) -> BTreeMap<String, f64>;
+
+    /// What was predicted for all rows, if that was the same for all and should not have
+    /// been; by default unknown.
+    fn one_prediction(&self) -> Option<String> {
+        None
+    }
 }
 
 /// No numbers: an evaluation then reports the loss alone.

@@ -153,7 +153,10 @@ impl FineTuner for BertClassifier {
     }
 
     fn metric(&self) -> Box<dyn Metric<Tensor>> {
-        Box::new(ClassMetric(ConfusionMatrix::new(self.labels.len())))
+        Box::new(ClassMetric {
+            counts: ConfusionMatrix::new(self.labels.len()),
+            labels: self.labels.clone(),
+        })
     }
 
     fn main_metric(&self) -> &str {
@@ -167,19 +170,31 @@ impl FineTuner for BertClassifier {
 }
 
 /// Counts of the class with the highest logit against the true one.
-struct ClassMetric(ConfusionMatrix);
+struct ClassMetric {
+    counts: ConfusionMatrix,
+    labels: Labels,
+}
 
 impl Metric<Tensor> for ClassMetric {
     fn update(&mut self, logits: &Tensor, target: &Tensor) -> Result<()> {
         let predicted = logits.f_argmax(-1, false).doing("choosing classes")?;
         let ids = |x: &Tensor| Vec::<i64>::try_from(x).doing("reading class ids");
         for (predicted, target) in ids(&predicted)?.into_iter().zip(ids(target)?) {
-            self.0.update(predicted as usize, target as usize);
+            self.counts.update(predicted as usize, target as usize);
         }
         Ok(())
     }
 
     fn compute(&self) -> BTreeMap<String, f64> {
-        self.0.to_metrics()
+        self.counts.to_metrics()
+    }
+
+    fn one_prediction(&self) -> Option<String> {
+        let classes = 0..self.counts.classes();
+        let rows = self.counts.rows();
+        let all_are = |class: &usize| self.counts.predictions(*class) == rows;
+        let class = classes.clone().find(all_are)?;
+        let differ = classes.filter(|&class| self.counts.support(class) > 0);
+        (differ.count() > 1).then(|| self.labels.names()[class].clone())
     }
 }

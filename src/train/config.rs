@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::not_finite::OnNotFinite;
 use super::optimizer::AdamWConfig;
 use super::schedule::{Schedule, Warmup};
 use crate::encode::Sampler;
@@ -70,6 +71,14 @@ pub struct TrainConfig {
     /// Whether the first step checks that every trainable weight gets a gradient
     /// and no frozen one does; default true.
     pub check_gradients: bool,
+    /// Whether the rows are looked over before the first step, for
+    /// [`Warning::OneLabel`](crate::Warning::OneLabel) and
+    /// [`Warning::TrainRowsInDev`](crate::Warning::TrainRowsInDev). Rows are read for it, at
+    /// most 65,536 of each set, equally far apart where there are more, and not tokenized.
+    /// Default true.
+    pub check_data: bool,
+    /// What to do when the loss or the gradient is no longer finite; default to stop.
+    pub on_not_finite: OnNotFinite,
 }
 
 /// When to evaluate during training.
@@ -136,6 +145,8 @@ impl Default for TrainConfig {
             seed: 42,
             log_every: 10,
             check_gradients: true,
+            check_data: true,
+            on_not_finite: OnNotFinite::default(),
         }
     }
 }
@@ -211,6 +222,7 @@ impl TrainConfig {
             "false where no layer is frozen",
             true,
         )?;
+        self.on_not_finite.validate()?;
         self.optimizer.validate()
     }
 }

@@ -25,6 +25,10 @@ pub struct Evaluation {
     pub samples: usize,
     /// Duration in seconds.
     pub runtime: f64,
+    /// What was predicted for all rows, if that was the same for all and should not have
+    /// been; not known of every task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_prediction: Option<String>,
 }
 
 impl Evaluation {
@@ -147,5 +151,6 @@ pub(super) fn evaluate_on<M: FineTuner>(
         metrics,
         samples: dataset.len(),
         runtime: start.elapsed().as_secs_f64(),
+        one_prediction: metric.one_prediction(),
     }))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::evaluation::Evaluation;
+use super::warning::Warning;
 
 /// What a run is going to do; known before its first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,15 +113,26 @@ pub struct TrainReport {
     pub best_metric: Option<f64>,
     /// The step of the best evaluation.
     pub best_step: Option<usize>,
+    /// Steps that were skipped, by [`OnNotFinite::SkipStep`](crate::OnNotFinite::SkipStep).
+    #[serde(default)]
+    pub skipped_steps: usize,
+    /// How often the run went back to a checkpoint, by
+    /// [`OnNotFinite::GoBack`](crate::OnNotFinite::GoBack).
+    #[serde(default)]
+    pub went_back: usize,
+    /// What looked wrong, in the order in which it was found.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// Losses and evaluations in order.
     pub log_history: Vec<LogRecord>,
 }
 
 impl TrainReport {
     /// The numbers of the run under Hugging Face's names (`epoch`, `train_loss`,
-    /// `train_runtime`, `train_samples`, …).
+    /// `train_runtime`, `train_samples`, …); `skipped_steps` and `went_back` where there were
+    /// such.
     pub fn to_results(&self) -> BTreeMap<String, f64> {
-        [
+        let numbers = [
             ("epoch", self.epoch),
             ("train_loss", self.train_loss),
             ("train_runtime", self.train_runtime),
@@ -128,7 +140,14 @@ impl TrainReport {
             ("train_samples_per_second", self.train_samples_per_second),
             ("train_tokens_per_second", self.train_tokens_per_second),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .into_iter();
+        let counts = [
+            ("skipped_steps", self.skipped_steps as f64),
+            ("went_back", self.went_back as f64),
+        ];
+        numbers
+            .chain(counts.into_iter().filter(|(_, count)| *count > 0.0))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }

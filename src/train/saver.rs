@@ -50,9 +50,12 @@ impl Saver {
     }
 
     /// The state to go on from: that of the newest whole checkpoint, which must be of
-    /// this run. None where there is no checkpoint, or none is wanted; then there must
-    /// be none.
-    pub(super) fn resumed(&mut self, keep_best: bool) -> Result<Option<RunState>> {
+    /// this run, and whole like those of the steps that it `needs`. None where there is no
+    /// checkpoint, or none is wanted; then there must be none.
+    pub(super) fn resumed(
+        &mut self,
+        needs: impl Fn(&RunState) -> [Option<usize>; 2],
+    ) -> Result<Option<RunState>> {
         if !self.checkpoints.resume {
             return match self.checkpoints.steps()?.first() {
                 Some(&step) => {
@@ -68,9 +71,10 @@ impl Saver {
             let path = self.checkpoints.path(step);
             verify(&path)?;
             let state: RunState = json::read(&path.join(STATE))?;
-            let best = state.best.global_step.filter(|_| keep_best);
-            if let Some(best) = best.filter(|&best| best != step) {
-                verify(self.checkpoints.path(best))?;
+            for other in needs(&state).into_iter().flatten() {
+                if other != step {
+                    verify(self.checkpoints.path(other))?;
+                }
             }
             Ok(state)
         })?;
@@ -83,6 +87,17 @@ impl Saver {
         log::info!("going on from {}", path.display());
         self.last.0 = Some(state.global_step);
         Ok(Some(state))
+    }
+
+    /// The state in a step's checkpoint, which must be whole, once what is being written is
+    /// on the disk.
+    pub(super) fn go_back(&mut self, step: usize) -> Result<RunState> {
+        self.finish()?;
+        let path = self.checkpoints.path(step);
+        verify(&path)?;
+        let state = json::read(&path.join(STATE))?;
+        self.last.0 = Some(step);
+        Ok(state)
     }
 
     /// Copies the weights of a step's checkpoint into `variables`.
@@ -116,13 +131,14 @@ impl Saver {
     }
 
     /// Starts to write a checkpoint, when the one before is on the disk.
-    pub(super) fn write(&mut self, snapshot: Snapshot, best: Option<usize>) -> Result<()> {
+    /// Those of the steps `needed` are not removed.
+    pub(super) fn write(&mut self, snapshot: Snapshot, needed: [Option<usize>; 2]) -> Result<()> {
         self.finish()?;
         let step = snapshot.state.global_step;
         self.last = (Some(step), Instant::now());
         let (checkpoints, identity) = (self.checkpoints.clone(), self.identity.clone());
         self.writing = Some(std::thread::spawn(move || {
-            checkpoints.write(step, best, |folder| snapshot.write(folder, &identity))
+            checkpoints.write(step, needed, |folder| snapshot.write(folder, &identity))
         }));
         Ok(())
     }

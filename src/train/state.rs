@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::best::BestRecord;
 use super::report::{LogRecord, Stopped};
+use super::warning::{FirstEpoch, Warning};
 use crate::error::{Error, Result};
 
 /// The state of a run after an optimizer step.
@@ -33,6 +34,19 @@ pub(super) struct RunState {
     pub(super) unlogged: Totals,
     /// State of libtorch's generator, in hexadecimal digits.
     pub(super) generator: String,
+    /// Steps in which the weights were left as they were.
+    #[serde(default)]
+    pub(super) skipped_steps: usize,
+    /// How often the run has gone back to a checkpoint.
+    #[serde(default)]
+    pub(super) went_back: usize,
+    /// The step of the last checkpoint that an interrupt has not made.
+    #[serde(default)]
+    pub(super) back_to: Option<usize>,
+    #[serde(default)]
+    pub(super) first_epoch: FirstEpoch,
+    #[serde(default)]
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Sums over batches.
@@ -46,6 +60,13 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.count += other.count;
+        self.rows += other.rows;
+        self.tokens += other.tokens;
+    }
+
     /// The loss of one row or token; 0 where nothing had a label.
     pub(super) fn mean_loss(&self) -> f64 {
         match self.count {

@@ -73,9 +73,10 @@ impl<'c> Trainer<'c> {
     ///
     /// # Errors
     /// When a set is empty, an example cannot be used, gradients do not flow as
-    /// they should, or the loss is no longer finite; the model then keeps the
-    /// weights of the last step that was made. When a checkpoint cannot be written,
-    /// or the one to resume is damaged or of another run.
+    /// they should, or the loss is no longer finite and [`TrainConfig::on_not_finite`] does
+    /// not say to go on; the model then keeps the weights of the last step that was made.
+    /// When a checkpoint cannot be written, or the one to resume is damaged or of another
+    /// run.
     pub fn run<M: FineTuner>(
         &mut self,
         model: &mut M,
@@ -103,9 +104,8 @@ impl<'c> Trainer<'c> {
         let sampler = self.config.sampler();
         let lengths = lengths(train, &collator, &sampler)?;
         run.plan_steps(|epoch| sampler.count(&lengths, epoch));
-        if let Some(checkpoints) = &self.checkpoints {
-            run.open_checkpoints(checkpoints, train)?;
-        }
+        run.open_checkpoints(self.checkpoints.as_ref(), train)?;
+        run.check_data(&collator, train)?;
         let device = model.backbone().device();
         let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
         run.start(train, self.cache_memory.unwrap_or(CACHE_MEMORY))?;

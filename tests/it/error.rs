@@ -95,8 +95,11 @@ fn messages_say_what_and_where() {
                 step: 3,
                 learning_rate: 2e-5,
                 rows: (0..10).collect(),
+                parameter: "classifier.bias".to_owned(),
+                largest: -1e30,
             },
-            "loss is NaN at step 3 (learning rate 2e-5, rows 0, 1, 2, 3, 4, 5, 6, 7, …)",
+            "loss is NaN at step 3 (learning rate 2e-5, rows 0, 1, 2, 3, 4, 5, 6, 7, …; the \
+             largest parameter is -1e30 in `classifier.bias`)",
         ),
         (
             Error::Gradient {

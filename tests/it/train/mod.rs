@@ -2,8 +2,12 @@ mod checkpointing;
 mod evaluation;
 mod freeze;
 mod frozen_cache;
+mod not_finite;
 mod optimizer;
 mod parity;
 mod resume;
 mod stop_flag;
 mod trainer;
+mod warnings;
+
+type Weights = std::collections::BTreeMap<String, bertfit::tch::Tensor>;

@@ -127,8 +127,11 @@ fn a_loss_that_is_not_finite_stops_the_run_with_its_rows() {
             step: 1,
             learning_rate,
             rows,
+            parameter,
+            largest,
             ..
         }) => {
+            assert!(parameter == "classifier.bias" && largest.is_nan());
             assert_eq!(learning_rate, 3e-3);
             assert_eq!(rows.len(), 4);
         }
@@ -225,9 +228,10 @@ impl Dataset for Failing {
 
 #[test]
 fn an_error_or_a_panic_while_batches_are_made_ends_the_run_with_an_error() {
-    // Rows are read for their lengths, in the caller's thread, only to group them.
+    // Rows are read in the caller's thread only to group them by length and to check them.
     let config = TrainConfig {
         group_by_length: false,
+        check_data: false,
         ..fast()
     };
     let error = classifier()

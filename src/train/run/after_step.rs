@@ -1,0 +1,112 @@
+//! What comes after an optimizer step: the log, an evaluation, a checkpoint, the end.
+
+use super::Run;
+use crate::encode::Inputs;
+use crate::error::Result;
+use crate::fine_tuner::FineTuner;
+use crate::train::callback::{Callback, Control};
+use crate::train::config::EvalEvery;
+use crate::train::evaluation::evaluate_on;
+use crate::train::report::{EvalRecord, LogRecord, StepRecord, Stopped};
+use crate::train::saver::Saver;
+use crate::train::warning::Warning;
+
+/// Fewer predictions may be the same by chance.
+const LEAST_PREDICTIONS: usize = 20;
+
+impl<'c, M: FineTuner> Run<'_, 'c, M> {
+    /// Evaluates, ends the run, and writes a checkpoint, each if it is time. If a
+    /// callback has ended the run, its last step is completed when it is resumed.
+    pub(super) fn after_step(&mut self) -> Result<()> {
+        let step = self.state.global_step;
+        let run_ends = step == self.plan.total_steps;
+        let evaluation_due = match self.config.eval_every {
+            EvalEvery::Epoch => self.epoch_ends(),
+            EvalEvery::Steps(every) => step.is_multiple_of(every),
+        };
+        let mut is_best = false;
+        if (evaluation_due || run_ends) && !self.has_ended() {
+            is_best = self.evaluate()?;
+        }
+        if run_ends {
+            self.state.stopped.get_or_insert(Stopped::Finished);
+        }
+        let is_best = is_best && self.config.keep_best;
+        let due = |saver: &Saver| saver.is_due(step, self.epoch_ends());
+        let due = self.saver.as_ref().is_some_and(due);
+        if due || is_best {
+            self.state.back_to = Some(step);
+        }
+        let is_saved = self.saver.as_ref().is_some_and(|saver| saver.has(step));
+        if self.has_ended() || is_best || due && !is_saved {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn log(&mut self, record: StepRecord) {
+        let due = record.step.is_multiple_of(self.config.log_every)
+            || record.step == self.plan.total_steps;
+        if due || record.step == 1 {
+            let totals = std::mem::take(&mut self.state.unlogged);
+            self.state.log_history.push(LogRecord::Step(StepRecord {
+                loss: totals.mean_loss(),
+                ..record
+            }));
+        }
+    }
+
+    /// Evaluates on the development set, once for each step; returns whether this is
+    /// the best evaluation so far.
+    fn evaluate(&mut self) -> Result<bool> {
+        let step = self.state.global_step;
+        let Some(dev) = self.dev.filter(|_| self.state.evaluated_at != Some(step)) else {
+            return Ok(false);
+        };
+        let cached = |inputs: &mut Inputs| match &mut self.cache {
+            Some(cache) => cache.attach(self.model, inputs),
+            None => Ok(()),
+        };
+        let callbacks = &mut self.callbacks;
+        let stops =
+            |callback: &mut Box<dyn Callback + 'c>| callback.on_evaluation_batch() == Control::Stop;
+        let control = || match callbacks.iter_mut().any(stops) {
+            true => Control::Stop,
+            false => Control::Continue,
+        };
+        let batch_size = self.config.eval_batch_size;
+        let Some(evaluation) = evaluate_on(self.model, dev, batch_size, cached, control)? else {
+            self.state.stopped = Some(Stopped::Callback);
+            return Ok(false);
+        };
+        self.state.evaluated_at = Some(step);
+        let name = self.config.metric.as_deref();
+        let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
+        let is_best = self.best.offer(value, step, &self.trainable)?;
+        let record = EvalRecord::new(step, self.state.epoch, &evaluation);
+        for callback in self.callbacks.iter_mut() {
+            if callback.on_evaluate(&record, is_best) == Control::Stop {
+                self.state.stopped = Some(Stopped::Callback);
+            }
+        }
+        self.state.log_history.push(LogRecord::Eval(record));
+        self.judge_predictions(evaluation.one_prediction);
+        // Whoever else has ended it, it is at its end, and does not go on when it is resumed.
+        if self.best.is_stale() {
+            self.state.stopped = Some(Stopped::EarlyStopping);
+        }
+        Ok(is_best)
+    }
+
+    /// The same prediction for all of a few rows, or early in a run, is no wonder.
+    fn judge_predictions(&mut self, one_prediction: Option<String>) {
+        let step = self.state.global_step;
+        let is_known = |warning: &Warning| matches!(warning, Warning::OnePrediction { .. });
+        let is_new = !self.state.warnings.iter().any(is_known);
+        let is_late = 2 * step >= self.plan.total_steps;
+        let are_many = self.dev.is_some_and(|dev| dev.len() >= LEAST_PREDICTIONS);
+        if let Some(prediction) = one_prediction.filter(|_| is_new && is_late && are_many) {
+            self.warn(Warning::OnePrediction { step, prediction });
+        }
+    }
+}

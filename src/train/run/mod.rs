@@ -1,0 +1,283 @@
+//! A run on its way: how it begins and ends, and what happens to one batch. What is done
+//! in an optimizer step, and after it, has files of its own.
+
+mod after_step;
+mod checkpoints;
+mod step;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tch::Tensor;
+
+use super::best::Best;
+use super::callback::Callback;
+use super::config::TrainConfig;
+use super::data_check::{MOST_ROWS, check_data};
+use super::frozen_cache::FrozenCache;
+use super::optimizer::AdamW;
+use super::report::{Plan, Stopped, TrainReport};
+use super::saver::Saver;
+use super::state::{RunState, Totals};
+use super::warning::Warning;
+use crate::data::Dataset;
+use crate::encode::{Batch, mix};
+use crate::error::{Error, Result, TorchContext};
+use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward, forward};
+use crate::native;
+
+/// A run on its way.
+pub(super) struct Run<'a, 'c, M: FineTuner> {
+    config: &'a TrainConfig,
+    callbacks: &'a mut [Box<dyn Callback + 'c>],
+    model: &'a M,
+    dev: Option<&'a dyn Dataset<Item = ItemOf<M>>>,
+    plan: Plan,
+    optimizer: AdamW,
+    trainable: BTreeMap<String, Tensor>,
+    best: Best,
+    state: RunState,
+    saver: Option<Saver>,
+    cache: Option<FrozenCache>,
+    group: Group,
+    /// Whether the state has been put back to an earlier one, where a new pass begins.
+    rewound: bool,
+    /// All batches of this epoch.
+    epoch_batches: usize,
+    start: Instant,
+    /// Seconds that earlier runs have taken.
+    earlier: f64,
+}
+
+/// The batches of one optimizer step.
+#[derive(Default)]
+struct Group {
+    batches: usize,
+    rows: Vec<usize>,
+    seen: Totals,
+}
+
+impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
+    pub(super) fn new(
+        config: &'a TrainConfig,
+        callbacks: &'a mut [Box<dyn Callback + 'c>],
+        model: &'a M,
+        train_samples: usize,
+        dev: Option<&'a dyn Dataset<Item = ItemOf<M>>>,
+    ) -> Result<Self> {
+        for (field, samples) in [
+            ("train", Some(train_samples)),
+            ("dev", dev.map(|dev| dev.len())),
+        ] {
+            if samples == Some(0) {
+                return Err(Error::config(field, "a data set with rows", "an empty one"));
+            }
+        }
+        let variables = model.backbone().named_variables();
+        let layers = model.backbone().config().num_hidden_layers;
+        let trainable = config.freeze.apply(&variables, layers)?;
+        let size = |tensors: &BTreeMap<String, Tensor>| tensors.values().map(Tensor::numel).sum();
+        let trainable_parameters: usize = size(&trainable);
+        let all: usize = size(&variables);
+
+        let plan = Plan {
+            total_steps: 0,
+            warmup_steps: 0,
+            train_samples,
+            trainable_parameters,
+            frozen_parameters: all - trainable_parameters,
+            resumed_step: 0,
+        };
+        let shallow = trainable
+            .iter()
+            .map(|(name, x)| (name.clone(), x.shallow_clone()))
+            .collect();
+        let optimizer = AdamW::new(shallow, config.optimizer)?;
+        let metric = config.metric.as_deref().unwrap_or(model.main_metric());
+        Ok(Self {
+            config,
+            callbacks,
+            model,
+            dev,
+            plan,
+            optimizer,
+            trainable,
+            best: Best::new(metric, config.early_stopping, config.keep_best),
+            state: RunState::default(),
+            saver: None,
+            cache: None,
+            group: Group::default(),
+            rewound: false,
+            epoch_batches: 0,
+            start: Instant::now(),
+            earlier: 0.0,
+        })
+    }
+
+    /// Counts the steps of the run; epochs differ if batches are cut by tokens.
+    pub(super) fn plan_steps(&mut self, batches: impl Fn(usize) -> usize) {
+        let steps = |epoch| batches(epoch).div_ceil(self.config.accumulate);
+        let whole = self.config.epochs.floor();
+        let part = self.config.epochs - whole;
+        let total_steps = self.config.max_steps.unwrap_or_else(|| {
+            let last = (part * steps(whole as usize) as f64).ceil() as usize;
+            (0..whole as usize).map(steps).sum::<usize>() + last
+        });
+        self.plan.total_steps = total_steps;
+        self.plan.warmup_steps = self.config.warmup.steps(total_steps);
+        self.state.max_steps = total_steps;
+    }
+
+    /// Tells the callbacks, then does what is done once. `cache_memory` is in bytes.
+    pub(super) fn start(
+        &mut self,
+        train: &dyn Dataset<Item = ItemOf<M>>,
+        cache_memory: usize,
+    ) -> Result<()> {
+        for callback in self.callbacks.iter_mut() {
+            callback.on_start(&self.plan);
+        }
+        if self.config.cache_frozen && !self.has_ended() {
+            let layers = self.model.backbone().config().num_hidden_layers as usize;
+            let frozen = self.config.freeze.frozen_layers(layers);
+            let mut cache = FrozenCache::new(frozen, cache_memory);
+            for data in [Some(train), self.dev].into_iter().flatten() {
+                cache.fill(self.model, data)?;
+            }
+            self.cache = Some(cache);
+        }
+        Ok(())
+    }
+
+    /// Looks over the rows, if no earlier run has.
+    pub(super) fn check_data(
+        &mut self,
+        collator: &M::Collator,
+        train: &dyn Dataset<Item = ItemOf<M>>,
+    ) -> Result<()> {
+        if self.config.check_data && self.plan.resumed_step == 0 {
+            let warnings = check_data(collator, train, self.dev, MOST_ROWS)?;
+            warnings.into_iter().for_each(|warning| self.warn(warning));
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, warning: Warning) {
+        log::warn!("{warning}");
+        self.state.warnings.push(warning);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.stopped.is_some()
+    }
+
+    /// The number of the current pass over the data, from 0.
+    pub(super) fn epoch(&self) -> usize {
+        self.state.epochs_done
+    }
+
+    /// Of all that is drawn in this pass.
+    pub(super) fn epoch_seed(&self) -> u64 {
+        mix(self.config.seed, self.state.epochs_done as u64)
+    }
+
+    /// Starts a pass over so many batches, or goes on with it; returns the number of
+    /// those that are done.
+    pub(super) fn begin_epoch(&mut self, batches: usize) -> Result<usize> {
+        self.epoch_batches = batches;
+        if self.state.batches_done == 0 {
+            tch::manual_seed(self.epoch_seed() as i64);
+        } else {
+            let state = self.state.generator_bytes()?;
+            native::set_generator_state(self.model.backbone().device(), &state)
+                .doing("restoring the random generator")?;
+            // What the last run left undone after its last step, if anything.
+            self.after_step()?;
+        }
+        Ok(self.state.batches_done)
+    }
+
+    pub(super) fn end_epoch(&mut self) {
+        if !std::mem::take(&mut self.rewound) && !self.has_ended() {
+            self.state.epochs_done += 1;
+            self.state.batches_done = 0;
+        }
+    }
+
+    /// One forward and backward pass, and the optimizer's step if it completes a
+    /// group. Returns whether the pass goes on.
+    pub(super) fn micro_batch(
+        &mut self,
+        rows: &[usize],
+        mut batch: Batch<TargetOf<M>>,
+    ) -> Result<bool> {
+        if let Some(cache) = &mut self.cache {
+            cache.attach(self.model, &mut batch.inputs)?;
+        }
+        let logits = forward(self.model, &batch.inputs, true)?;
+        let loss = self.model.loss(&logits, &batch.target)?;
+        backward(self.model, &loss.sum)?;
+        let sum = loss.sum.f_double_value(&[]).doing("reading the loss")?;
+
+        self.group.batches += 1;
+        self.group.rows.extend_from_slice(rows);
+        self.group.seen.add(&Totals {
+            loss: sum,
+            count: loss.count,
+            rows: rows.len(),
+            tokens: batch.tokens,
+        });
+        self.state.batches_done += 1;
+        // The last group of an epoch may have fewer batches; it steps all the same.
+        if self.group.batches == self.config.accumulate || self.epoch_ends() {
+            self.optimizer_step()?;
+            if self.rewound {
+                return Ok(false);
+            }
+            self.after_step()?;
+        }
+        Ok(!self.has_ended())
+    }
+
+    fn epoch_ends(&self) -> bool {
+        self.state.batches_done == self.epoch_batches
+    }
+
+    pub(super) fn finish(mut self) -> Result<TrainReport> {
+        if let Some(saver) = &mut self.saver {
+            saver.finish()?;
+        }
+        self.best.restore(&self.trainable)?;
+        let seen = self.state.seen;
+        let was_zero = seen.rows > 0 && seen.loss == 0.0 && self.state.skipped_steps == 0;
+        if was_zero && !self.state.warnings.contains(&Warning::NothingToLearn) {
+            self.warn(Warning::NothingToLearn);
+        }
+        let state = self.state;
+        // A run that had ended before has taken no time since.
+        let train_runtime = match state.global_step > self.plan.resumed_step {
+            true => self.earlier + self.start.elapsed().as_secs_f64(),
+            false => state.runtime,
+        };
+        let report = TrainReport {
+            plan: self.plan,
+            stopped: state.stopped.unwrap_or(Stopped::Finished),
+            global_step: state.global_step,
+            epoch: state.epoch,
+            train_loss: state.seen.mean_loss(),
+            train_runtime,
+            train_samples_per_second: state.seen.rows as f64 / train_runtime,
+            train_tokens_per_second: state.seen.tokens as f64 / train_runtime,
+            best_metric: self.best.record().metric,
+            best_step: self.best.record().global_step,
+            skipped_steps: state.skipped_steps,
+            went_back: state.went_back,
+            warnings: state.warnings,
+            log_history: state.log_history,
+        };
+        for callback in self.callbacks.iter_mut() {
+            callback.on_end(&report);
+        }
+        Ok(report)
+    }
+}
