@@ -84,8 +84,12 @@ impl QaSpan {
             return None;
         }
         // The place that was probably meant.
-        let found = context.match_indices(&**text);
-        let characters = found.map(|(byte, _)| context[..byte].chars().count());
+        let (mut byte, mut place) = (0, 0);
+        let characters = context.match_indices(&**text).map(|(found, _)| {
+            place += context[byte..found].chars().count();
+            byte = found;
+            place
+        });
         let nearest = characters.min_by_key(|place| place.abs_diff(*start));
         Some(match nearest {
             Some(place) => {

@@ -134,7 +134,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let identity =
             Identity::of::<M>(self.config, backbone.precision(), &files, train, self.dev)?;
         let mut saver = Saver::new(checkpoints, identity)?;
-        if let Some(state) = saver.resumed(self.config.keep_best)? {
+        if let Some(state) = saver.resumed(self.config.keep_best, self.plan.total_steps)? {
             let step = state.global_step;
             let kept = state.best.global_step.filter(|_| self.config.keep_best);
             if let Some(best) = kept {

@@ -50,9 +50,13 @@ impl Saver {
     }
 
     /// The state to go on from: that of the newest whole checkpoint, which must be of
-    /// this run. None where there is no checkpoint, or none is wanted; then there must
+    /// this run and its number of steps. None where there is no checkpoint, or none is wanted; then there must
     /// be none.
-    pub(super) fn resumed(&mut self, keep_best: bool) -> Result<Option<RunState>> {
+    pub(super) fn resumed(
+        &mut self,
+        keep_best: bool,
+        total_steps: usize,
+    ) -> Result<Option<RunState>> {
         if !self.checkpoints.resume {
             return match self.checkpoints.steps()?.first() {
                 Some(&step) => {
@@ -67,7 +71,9 @@ impl Saver {
         let newest = self.checkpoints.newest(|step| {
             let path = self.checkpoints.path(step);
             verify(&path)?;
-            let state: RunState = json::read(&path.join(STATE))?;
+            let file = path.join(STATE);
+            let state: RunState = json::read(&file)?;
+            state.check(step, &file)?;
             let best = state.best.global_step.filter(|_| keep_best);
             if let Some(best) = best.filter(|&best| best != step) {
                 verify(self.checkpoints.path(best))?;
@@ -80,6 +86,13 @@ impl Saver {
         let path = self.checkpoints.path(state.global_step);
         let saved: Value = json::read(&path.join(IDENTITY))?;
         self.identity.check(&saved, &path)?;
+        if state.max_steps != total_steps {
+            let found = state.max_steps;
+            return Err(Error::File {
+                path: path.join(STATE),
+                problem: format!("`max_steps` is {found}, but the run has {total_steps} steps"),
+            });
+        }
         log::info!("going on from {}", path.display());
         self.last.0 = Some(state.global_step);
         Ok(Some(state))

@@ -234,13 +234,21 @@ fn an_error_or_a_panic_while_batches_are_made_ends_the_run_with_an_error() {
         .fit(&Failing(false), &eight(), &config)
         .expect_err("a bad row");
     assert_eq!(error.to_string(), "rows.bin: gone");
-    let error = classifier()
-        .fit(&Failing(true), &eight(), &config)
-        .expect_err("a panic");
-    assert_eq!(
-        error.to_string(),
-        "a worker thread panicked while making batches"
-    );
+    // In training, and in an evaluation.
+    for dev in [None, Some(&Failing(true))] {
+        let mut model = classifier();
+        let mut trainer = Trainer::new(config.clone()).expect("a trainer");
+        let error = match dev {
+            None => trainer.run(&mut model, &Failing(true), None),
+            Some(dev) => trainer.run(&mut model, &eight(), Some(dev)),
+        };
+        assert_eq!(
+            error.expect_err("a panic").to_string(),
+            "a worker thread panicked while making batches"
+        );
+        // The model is whole, and can be trained on other rows.
+        assert!(trainer.run(&mut model, &eight(), None).is_ok());
+    }
 }
 
 #[test]
