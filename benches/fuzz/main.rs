@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use targets::{TARGETS, Target};
+use targets::{Corpus, TARGETS, Target};
 
 #[global_allocator]
 static MEMORY: memory::Counted = memory::Counted;
@@ -124,7 +124,7 @@ fn run(target: &Target, options: &Options, dir: &Path) -> Figures {
         SINCE.store(u64::MAX, Relaxed);
 
         let (fixed, factor) = target.bound;
-        let bound = fixed + factor * content.len();
+        let bound = fixed + factor * Corpus::text_bytes(path, &content);
         let problem = match read {
             Err(_) => Some("panicked".to_owned()),
             Ok(Err(problem)) => Some(problem),

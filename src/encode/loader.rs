@@ -90,6 +90,21 @@ pub(crate) fn lengths<C: Collator>(
     if !sampler.needs_lengths() {
         return Ok(vec![0; count]);
     }
+    // Elsewhere, as batches are, so that a panic is an error here too.
+    thread::scope(|scope| {
+        let counted = scope.spawn(|| count_tokens(dataset, collator));
+        let counted = counted.join().map_err(|_| Error::Worker {
+            doing: "counting tokens",
+        });
+        counted?
+    })
+}
+
+fn count_tokens<C: Collator>(
+    dataset: &dyn Dataset<Item = C::Item>,
+    collator: &C,
+) -> Result<Vec<u32>> {
+    let count = dataset.len();
     let mut lengths = Vec::with_capacity(count);
     for start in (0..count).step_by(CHUNK) {
         let rows: Vec<usize> = (start..count.min(start + CHUNK)).collect();
