@@ -74,6 +74,10 @@ impl RunState {
                 "`global_step` is {found} in the checkpoint of step {step}"
             ));
         }
+        // Else the step after the last one would be made, and the one after that.
+        if self.batches_done == 0 {
+            return problem("`batches_done` is 0, but a checkpoint comes after a step".to_owned());
+        }
         let Totals { rows, tokens, .. } = self.seen;
         let counts = [
             ("global_step", self.global_step, self.max_steps),

@@ -261,6 +261,11 @@ fn a_state_with_which_a_run_would_not_end_is_refused() {
             "`max_steps` is 7, but the run has 18 steps".to_owned(),
         ),
         (
+            "/batches_done",
+            0,
+            "`batches_done` is 0, but a checkpoint comes after a step".to_owned(),
+        ),
+        (
             "/epochs_done",
             u64::MAX,
             format!("`epochs_done` is {}, but cannot be more than 1", u64::MAX),
