@@ -401,14 +401,4 @@ impl<T> PathContext<T> for io::Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_small_and_can_cross_threads() {
-        fn crosses_threads<T: Send + Sync + 'static>() {}
-        crosses_threads::<Error>();
-        // clippy's result_large_err warns above this.
-        assert!(size_of::<Error>() <= 128);
-    }
-}
+mod tests;

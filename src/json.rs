@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, PathContext, Result};
+use crate::whole_file;
 
 /// Reads a whole file.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).reading(path)?;
-    serde_json::from_str(&text).map_err(|source| Error::Json {
+    let text = whole_file::read(path)?;
+    serde_json::from_slice(&text).map_err(|source| Error::Json {
         path: path.to_owned(),
         source,
     })

@@ -15,6 +15,7 @@ mod run_folder;
 mod task;
 mod tiny;
 mod train;
+mod whole_file;
 
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{

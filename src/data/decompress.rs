@@ -2,20 +2,31 @@
 //! `.xz`. All members of a compressed file are read, and one that ends early is an
 //! error, never a short file.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 use crate::error::{PathContext, Result};
+
+/// More than this many bytes are unpacked only while they are at most [`MOST_OUT_OF_ONE`]
+/// for each byte of the file. Text packs to a fifth or a tenth; zeros to a thousandth.
+const SMALL: u64 = 64 << 20;
+const MOST_OUT_OF_ONE: u64 = 200;
+
+/// Memory that an xz file may ask for: `xz -9` takes 65 MiB.
+const XZ_MEMORY: u64 = 256 << 20;
 
 /// The content of the file at `path`, decompressed, as a stream.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let file = File::open(path).reading(path)?;
     Ok(match Compression::of(path) {
-        Some(compression) => Box::new(BufReader::new(compression.decoder(file))),
+        Some(compression) => Box::new(BufReader::new(compression.decoder(file).reading(path)?)),
         None => Box::new(BufReader::new(file)),
     })
 }
@@ -26,7 +37,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
 pub(super) fn open_twice(path: &Path) -> Result<(Box<dyn BufRead>, File)> {
     let file = File::open(path).reading(path)?;
     let content: Box<dyn Read> = match Compression::of(path) {
-        Some(compression) => compression.decoder(file),
+        Some(compression) => compression.decoder(file).reading(path)?,
         None if file.metadata().reading(path)?.is_file() => {
             let stream = file.try_clone().reading(path)?;
             return Ok((Box::new(BufReader::new(stream)), file));
@@ -59,18 +70,43 @@ impl Compression {
         }
     }
 
-    fn decoder(self, file: File) -> Box<dyn Read> {
-        let file = BufReader::new(file);
-        match self {
+    fn decoder(self, file: File) -> io::Result<Box<dyn Read>> {
+        let packed = Rc::new(Cell::new(0));
+        let file = BufReader::new(Counted {
+            inner: file,
+            count: Rc::clone(&packed),
+        });
+        Ok(match self {
             Self::Gzip => Box::new(Decoder {
                 inner: MultiGzDecoder::new(file),
                 kind: "gzip",
+                packed,
+                unpacked: 0,
             }),
             Self::Xz => Box::new(Decoder {
-                inner: XzDecoder::new_multi_decoder(file),
+                inner: XzDecoder::new_stream(
+                    file,
+                    Stream::new_auto_decoder(XZ_MEMORY, CONCATENATED)?,
+                ),
                 kind: "xz",
+                packed,
+                unpacked: 0,
             }),
-        }
+        })
+    }
+}
+
+/// Counts the bytes that are read.
+struct Counted<R> {
+    inner: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.count.set(self.count.get() + read as u64);
+        Ok(read)
     }
 }
 
@@ -96,20 +132,48 @@ fn not_copied(error: io::Error) -> io::Error {
 }
 
 /// Says of an error in compressed data that it is one: the decoders' own words
-/// are as short as "unexpected end of file".
+/// are as short as "unexpected end of file". Refuses data that unpacks to far more than
+/// text does, before it fills the memory.
 struct Decoder<R> {
     inner: R,
     kind: &'static str,
+    /// Bytes of the file so far.
+    packed: Rc<Cell<u64>>,
+    unpacked: u64,
 }
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| {
+        let read = self.inner.read(buffer).map_err(|error| {
             if error.raw_os_error().is_some() {
                 return error;
             }
-            let problem = format!("the {} data is damaged or ends early ({error})", self.kind);
+            let problem = match needs_memory(&error) {
+                true => format!(
+                    "unpacking it takes more than {} MiB of memory; unpack it yourself",
+                    XZ_MEMORY >> 20
+                ),
+                false => format!("the {} data is damaged or ends early ({error})", self.kind),
+            };
             io::Error::new(error.kind(), problem)
-        })
+        })?;
+        self.unpacked += read as u64;
+        if self.unpacked > SMALL && self.unpacked / MOST_OUT_OF_ONE > self.packed.get() {
+            let problem = format!(
+                "{} bytes of {} data became more than {} MiB, which no text does; if that is \
+                 right, unpack it yourself: a plain file has no such limit",
+                self.packed.get(),
+                self.kind,
+                SMALL >> 20
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
+        Ok(read)
     }
+}
+
+/// Whether the xz decoder stops for its limit of memory.
+fn needs_memory(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(liblzma::stream::Error::MemLimit))
 }

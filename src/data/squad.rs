@@ -58,6 +58,12 @@ impl QaExample {
 
     /// Says why the question cannot be used, if it cannot.
     pub(crate) fn problem(&self) -> Option<String> {
+        self.problem_given(&character_starts(&self.context))
+    }
+
+    /// The same, given the bytes at which the context's characters begin: questions on the
+    /// same context share them, which is walked through once.
+    fn problem_given(&self, starts: &[usize]) -> Option<String> {
         if self.question.trim().is_empty() {
             return Some("the question is empty".to_owned());
         }
@@ -66,26 +72,27 @@ impl QaExample {
         }
         self.answers
             .iter()
-            .find_map(|answer| answer.problem(&self.context))
+            .find_map(|answer| answer.problem(&self.context, starts))
     }
 }
 
+fn character_starts(context: &str) -> Vec<usize> {
+    context.char_indices().map(|(byte, _)| byte).collect()
+}
+
 impl QaSpan {
-    fn problem(&self, context: &str) -> Option<String> {
+    fn problem(&self, context: &str, starts: &[usize]) -> Option<String> {
         let Self { text, start } = self;
         if text.is_empty() {
             return Some("an answer is empty".to_owned());
         }
-        let mut places = context.char_indices().map(|(byte, _)| byte);
-        if places
-            .nth(*start)
-            .is_some_and(|byte| context[byte..].starts_with(&**text))
-        {
+        let byte = starts.get(*start);
+        if byte.is_some_and(|&byte| context[byte..].starts_with(&**text)) {
             return None;
         }
         // The place that was probably meant.
         let found = context.match_indices(&**text);
-        let characters = found.map(|(byte, _)| context[..byte].chars().count());
+        let characters = found.map(|(byte, _)| starts.partition_point(|&start| start < byte));
         let nearest = characters.min_by_key(|place| place.abs_diff(*start));
         Some(match nearest {
             Some(place) => {
@@ -168,6 +175,7 @@ impl SquadFile {
         for (article, Article { paragraphs }) in content.data.into_iter().enumerate() {
             for (paragraph, Paragraph { context, qas }) in paragraphs.into_iter().enumerate() {
                 let context: Arc<str> = context.into();
+                let starts = character_starts(&context);
                 for (place, question) in qas.into_iter().enumerate() {
                     let Question {
                         id,
@@ -184,7 +192,7 @@ impl SquadFile {
                     let impossible = is_impossible == Some(true) && !example.answers.is_empty();
                     let problem = match impossible {
                         true => Some("it is impossible, but has answers".to_owned()),
-                        false if ids.insert(example.id.clone()) => example.problem(),
+                        false if ids.insert(example.id.clone()) => example.problem_given(&starts),
                         false => Some("an earlier question has the same id".to_owned()),
                     };
                     if let Some(problem) = problem {

@@ -90,6 +90,21 @@ pub(crate) fn lengths<C: Collator>(
     if !sampler.needs_lengths() {
         return Ok(vec![0; count]);
     }
+    // Elsewhere, as batches are, so that a panic is an error here too.
+    thread::scope(|scope| {
+        let counted = scope.spawn(|| count_tokens(dataset, collator));
+        let counted = counted.join().map_err(|_| Error::Worker {
+            doing: "counting tokens",
+        });
+        counted?
+    })
+}
+
+fn count_tokens<C: Collator>(
+    dataset: &dyn Dataset<Item = C::Item>,
+    collator: &C,
+) -> Result<Vec<u32>> {
+    let count = dataset.len();
     let mut lengths = Vec::with_capacity(count);
     for start in (0..count).step_by(CHUNK) {
         let rows: Vec<usize> = (start..count.min(start + CHUNK)).collect();
@@ -118,8 +133,10 @@ fn items<T>(dataset: &dyn Dataset<Item = T>, rows: &[usize]) -> Result<Vec<T>> {
 
 #[cfg(test)]
 mod tests {
-    use tch::Tensor;
+    use rayon::prelude::*;
+    use tch::{Kind, Tensor};
 
+    use super::super::batch::Inputs;
     use super::*;
     use crate::error::RowProblem;
 
@@ -156,6 +173,56 @@ mod tests {
         let expected: Vec<u32> = (0..rows.len() as u32).collect();
         assert_eq!(of(Sampler::grouped(8, 1)), expected);
         assert_eq!(of(Sampler::shuffled(8, 1)), vec![0; rows.len()]);
+    }
+
+    /// A collator with a bug, on the thread of batches or on those that help it.
+    struct Panics {
+        on_others: bool,
+    }
+
+    impl Collator for Panics {
+        type Item = usize;
+        type Target = Tensor;
+
+        fn collate(&self, rows: &[usize]) -> Result<Batch<Tensor>> {
+            let one = |row: &usize| assert!(*row != 5, "a bug in a collator");
+            match self.on_others {
+                true => rows.par_iter().for_each(one),
+                false => rows.iter().for_each(one),
+            }
+            let empty = || Tensor::zeros([1, 1], (Kind::Int64, Device::Cpu));
+            Ok(Batch {
+                inputs: Inputs::new(empty(), empty(), empty()),
+                target: empty(),
+                tokens: 1,
+            })
+        }
+    }
+
+    #[test]
+    fn a_collator_that_panics_ends_the_loading_with_an_error() {
+        let rows: Vec<usize> = (0..100).collect();
+        for on_others in [false, true] {
+            // More batches come after the bad one than may wait.
+            let batches = rows.chunks(2).map(<[usize]>::to_vec);
+            let mut consumed = 0;
+            let loaded = load(
+                &rows,
+                &Panics { on_others },
+                batches,
+                1,
+                Device::Cpu,
+                |_, _| {
+                    consumed += 1;
+                    Ok(true)
+                },
+            );
+            match loaded {
+                Err(Error::Worker { doing }) => assert_eq!(doing, "making batches"),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(consumed, 2);
+        }
     }
 
     #[test]

@@ -280,6 +280,9 @@ impl BackboneBuilder {
             }
         };
         check_vocabulary(&config, &tokenizer, folder.as_deref())?;
+        if let Some(dir) = &folder {
+            weights::check_room(dir, config.numbers())?;
+        }
 
         tch::manual_seed(self.seed as i64);
         let variables = VarStore::new(self.device);

@@ -168,6 +168,17 @@ impl BertConfig {
         }
     }
 
+    /// Numbers in the weights of the encoder, without a pooler.
+    pub(crate) fn numbers(&self) -> u128 {
+        let [hidden, inner] = [self.hidden_size, self.intermediate_size].map(|n| n as u128);
+        let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
+        let embeddings = rows as u128 * hidden + 2 * hidden;
+        let attention = 4 * (hidden * hidden + hidden);
+        let feed_forward = 2 * hidden * inner + inner + hidden;
+        let layer = attention + feed_forward + 4 * hidden;
+        embeddings + self.num_hidden_layers as u128 * layer
+    }
+
     /// Checks every field; `path` is named in the error.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         let sizes = [

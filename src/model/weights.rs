@@ -8,10 +8,17 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, PathContext, Result, TorchContext};
+use crate::error::{Error, Result, TorchContext};
+use crate::whole_file;
 
 /// File name of the weights in a model folder.
 pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// The longest header that is read, in bytes: that of a BERT with 24 layers has 45 KB.
+const MOST_HEADER: u64 = 16 << 20;
+
+/// Bytes of weights that may be too many at first; loading says more exactly what lacks.
+const SMALL: u64 = 4 << 20;
 
 /// What loading a checkpoint did; names in alphabetical order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,16 +50,10 @@ pub(crate) fn load(
     rules: &LoadRules,
 ) -> Result<LoadReport> {
     let path = dir.join(WEIGHTS_FILE);
-    if !path.exists() && dir.join("pytorch_model.bin").exists() {
-        let problem = "there is no model.safetensors, and pickled weights can run code when they \
-                       are read: convert them first (safetensors.torch.save_file)";
-        let problem = problem.to_owned();
-        return Err(Error::File {
-            path: dir.join("pytorch_model.bin"),
-            problem,
-        });
+    if !path.exists() {
+        refuse_others(dir)?;
     }
-    let bytes = std::fs::read(&path).reading(&path)?;
+    let bytes = whole_file::read(&path)?;
     let file = parse(&bytes, &path)?;
 
     let mut by_name = HashMap::new();
@@ -105,6 +106,52 @@ pub(crate) fn load(
     Ok(report)
 }
 
+/// Says what to do with weights in another form than [`WEIGHTS_FILE`]. No file that an
+/// index names is opened, wherever it lies.
+fn refuse_others(dir: &Path) -> Result<()> {
+    let others = [
+        (
+            "model.safetensors.index.json",
+            "weights in several files are not read: put them into one model.safetensors first \
+             (save_pretrained with max_shard_size)",
+        ),
+        (
+            "pytorch_model.bin",
+            "there is no model.safetensors, and pickled weights can run code when they \
+             are read: convert them first (safetensors.torch.save_file)",
+        ),
+    ];
+    for (name, problem) in others {
+        let path = dir.join(name);
+        if path.exists() {
+            let problem = problem.to_owned();
+            return Err(Error::File { path, problem });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a configuration that asks for many more numbers than the weights of `dir` can
+/// be, before there is memory for them.
+pub(crate) fn check_room(dir: &Path, numbers: u128) -> Result<()> {
+    // Absent weights are an error of their own.
+    let Ok(file) = std::fs::metadata(dir.join(WEIGHTS_FILE)) else {
+        return Ok(());
+    };
+    let bytes = file.len();
+    // No kind of number that is read has less than two bytes.
+    if 2 * numbers <= u128::from(bytes + SMALL) {
+        return Ok(());
+    }
+    Err(Error::File {
+        path: dir.join("config.json"),
+        problem: format!(
+            "asks for a model of {numbers} numbers, far more than the {bytes} bytes of \
+             {WEIGHTS_FILE} can be"
+        ),
+    })
+}
+
 /// Copies the weights of `dir` into `variables`; each must be there, by the same name.
 pub(crate) fn load_all(dir: &Path, variables: &BTreeMap<String, Tensor>) -> Result<()> {
     let rules = LoadRules {
@@ -133,15 +180,22 @@ pub(crate) fn current_name(name: &str) -> String {
 }
 
 fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).map_err(|source| Error::File {
+    let refused = |problem: String| Error::File {
         path: path.to_owned(),
-        problem: format!("not a whole safetensors file: {source}"),
-    })
+        problem: format!("not a whole safetensors file: {problem}"),
+    };
+    let header = bytes.first_chunk().map(|first| u64::from_le_bytes(*first));
+    if let Some(header) = header.filter(|&header| header > MOST_HEADER) {
+        let most = MOST_HEADER >> 20;
+        let problem = format!("its header has {header} bytes, at most {most} MiB are read");
+        return Err(refused(problem));
+    }
+    SafeTensors::deserialize(bytes).map_err(|source| refused(source.to_string()))
 }
 
 /// All tensors of a file that [`save`] has written, on the CPU.
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let bytes = std::fs::read(path).reading(path)?;
+    let bytes = whole_file::read(path)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in parse(&bytes, path)?.tensors() {
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

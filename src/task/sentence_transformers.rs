@@ -5,7 +5,7 @@
 //! release 5 as well.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -65,6 +65,14 @@ impl Modules {
             let folder = &modules[0].path;
             let problem =
                 format!("the Transformer must be in the folder itself, not in `{folder}`");
+            return Err(Error::File { path, problem });
+        }
+        let outside = |module: &&Module| {
+            let mut parts = Path::new(&module.path).components();
+            parts.any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        if let Some(Module { path: folder, .. }) = modules.iter().find(outside) {
+            let problem = format!("`{folder}` is not in the model's folder, and is not read");
             return Err(Error::File { path, problem });
         }
         check_prompt(&dir.join(MODEL))?;

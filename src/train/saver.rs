@@ -50,11 +50,12 @@ impl Saver {
     }
 
     /// The state to go on from: that of the newest whole checkpoint, which must be of
-    /// this run, and whole like those of the steps that it `needs`. None where there is no
-    /// checkpoint, or none is wanted; then there must be none.
+    /// this run and its number of steps, and whole like those of the steps that it `needs`.
+    /// None where there is no checkpoint, or none is wanted; then there must be none.
     pub(super) fn resumed(
         &mut self,
         needs: impl Fn(&RunState) -> [Option<usize>; 2],
+        total_steps: usize,
     ) -> Result<Option<RunState>> {
         if !self.checkpoints.resume {
             return match self.checkpoints.steps()?.first() {
@@ -70,7 +71,9 @@ impl Saver {
         let newest = self.checkpoints.newest(|step| {
             let path = self.checkpoints.path(step);
             verify(&path)?;
-            let state: RunState = json::read(&path.join(STATE))?;
+            let file = path.join(STATE);
+            let state: RunState = json::read(&file)?;
+            state.check(step, &file)?;
             for other in needs(&state).into_iter().flatten() {
                 if other != step {
                     verify(self.checkpoints.path(other))?;
@@ -84,6 +87,13 @@ impl Saver {
         let path = self.checkpoints.path(state.global_step);
         let saved: Value = json::read(&path.join(IDENTITY))?;
         self.identity.check(&saved, &path)?;
+        if state.max_steps != total_steps {
+            let found = state.max_steps;
+            return Err(Error::File {
+                path: path.join(STATE),
+                problem: format!("`max_steps` is {found}, but the run has {total_steps} steps"),
+            });
+        }
         log::info!("going on from {}", path.display());
         self.last.0 = Some(state.global_step);
         Ok(Some(state))

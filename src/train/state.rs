@@ -2,6 +2,8 @@
 //! moments, as plain data. It is `trainer_state.json` of a checkpoint, with Hugging
 //! Face's keys where it has such.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::best::BestRecord;
@@ -76,7 +78,48 @@ impl Totals {
     }
 }
 
+/// Counts are below 2^53, as in all JSON that others read.
+const MOST: usize = 1 << 53;
+
 impl RunState {
+    /// Checks what a run relies on to come to its end: the state of the checkpoint of
+    /// `step` in the file at `path`.
+    pub(super) fn check(&self, step: usize, path: &Path) -> Result<()> {
+        let problem = |problem: String| {
+            let path = path.to_owned();
+            Err(Error::File { path, problem })
+        };
+        if self.global_step != step {
+            let found = self.global_step;
+            return problem(format!(
+                "`global_step` is {found} in the checkpoint of step {step}"
+            ));
+        }
+        // Else the step after the last one would be made, and the one after that.
+        if self.batches_done == 0 && step > 0 {
+            return problem("`batches_done` is 0, but this checkpoint is of a step".to_owned());
+        }
+        let Totals { rows, tokens, .. } = self.seen;
+        let counts = [
+            ("global_step", self.global_step, self.max_steps),
+            ("max_steps", self.max_steps, MOST),
+            // Each pass has a step.
+            ("epochs_done", self.epochs_done, self.global_step),
+            ("batches_done", self.batches_done, MOST),
+            ("best.stale_evaluations", self.best.stale_evaluations, MOST),
+            ("seen.rows", rows, MOST),
+            ("seen.tokens", tokens, MOST),
+            ("unlogged.rows", self.unlogged.rows, rows),
+            ("unlogged.tokens", self.unlogged.tokens, tokens),
+        ];
+        match counts.iter().find(|(_, count, most)| count > most) {
+            Some((name, count, most)) => problem(format!(
+                "`{name}` is {count}, but cannot be more than {most}"
+            )),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn generator_bytes(&self) -> Result<Vec<u8>> {
         let rule = "bytes as hexadecimal digits";
         let problem = || Error::config("generator", rule, "something else");

@@ -8,6 +8,7 @@ mod examples;
 #[cfg(unix)]
 mod faults;
 mod fixture;
+mod fuzz;
 mod hub;
 mod metrics;
 mod model;

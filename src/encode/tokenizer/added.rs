@@ -189,7 +189,7 @@ impl Matcher {
     pub(super) fn split(&self, text: &str, mut emit: impl FnMut(Range<usize>, Option<i64>)) {
         let mut done = 0;
         let mut at = 0;
-        while let Some((found, target)) = self.find(text, at) {
+        while let Some((found, target)) = self.find(text, at.max(done)) {
             at = found.end;
             let token = &target.token;
             if (self.split_special && token.special)
@@ -298,6 +298,17 @@ mod tests {
         assert_eq!(
             parts(&[strips], "x \t[A] \u{3000}y"),
             ["x", "0: \t[A] \u{3000}", "y"]
+        );
+        // The space is swallowed already, whoever else begins with it.
+        let after = |token: AddedToken| AddedToken {
+            lstrip: true,
+            rstrip: true,
+            ..token
+        };
+        let both = ["[A]", " "].map(|content| after(AddedToken::special(content)));
+        assert_eq!(
+            parts(&both, "x[A]   y z"),
+            ["x", "0:[A]   ", "y", "1: ", "z"]
         );
         let alone = AddedToken {
             single_word: true,

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, PathContext, Result};
 use crate::json;
+use crate::whole_file;
 
 use super::added::AddedToken;
 use super::config::TokenizerConfig;
@@ -78,7 +79,7 @@ impl Source {
     /// Reads a folder.
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(VOCAB);
-        let vocab_bytes = fs::read(&path).reading(&path)?;
+        let vocab_bytes = whole_file::read(&path)?;
         let vocabulary = vocab::parse(&path, &vocab_bytes)?;
 
         let mut declared = Vec::new();
@@ -290,9 +291,9 @@ impl TokenizerJson {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        read => read.reading(path).map(Some),
+    match whole_file::read(path) {
+        Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

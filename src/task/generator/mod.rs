@@ -19,6 +19,7 @@ use crate::encode::{Inputs, TextCollator, TextEncoder, Truncation};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::{Bleu, Metric, RougeL};
+use crate::model::weights::check_room;
 use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles};
 use crate::task::source::{Source, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
@@ -142,6 +143,10 @@ impl BertGeneratorBuilder {
                 return Err(Error::config("tie_encoder_decoder", rule, tied));
             }
             config.tied = tied;
+        }
+        if config.is_whole && !config.tied {
+            let numbers = config.encoder.numbers() + config.decoder.numbers();
+            check_room(&source.dir, numbers)?;
         }
         let saved: Option<Settings> = source.settings(&config.encoder, ARCHITECTURE)?;
         let length = || source.usual_length(&config.encoder, ARCHITECTURE);

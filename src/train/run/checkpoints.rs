@@ -38,7 +38,7 @@ impl<M: FineTuner> Run<'_, '_, M> {
             let best = state.best.global_step.filter(|_| keep_best);
             [best, state.back_to.filter(|_| goes_back)]
         };
-        let resumed = saver.resumed(needs)?;
+        let resumed = saver.resumed(needs, self.plan.total_steps)?;
         self.saver = Some(saver);
         match resumed {
             Some(state) => {

@@ -129,3 +129,61 @@ fn an_empty_compressed_file_is_empty() {
         [Example::new("a\nb", "1")]
     );
 }
+
+/// So many megabytes of one letter, packed.
+fn bomb(megabytes: usize, mut encoder: impl Write) {
+    let block = vec![b'a'; 1 << 20];
+    for _ in 0..megabytes {
+        encoder.write_all(&block).expect("memory can be written");
+    }
+}
+
+#[test]
+fn error_of_a_compressed_file_that_unpacks_to_more_than_text_does() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    bomb(100, &mut gzip);
+    let gzip = gzip.finish().expect("memory can be written");
+    let mut xz = XzEncoder::new(Vec::new(), 0);
+    bomb(100, &mut xz);
+    let xz = xz.finish().expect("memory can be written");
+    for (name, kind, packed) in [("a.tsv.gz", "gzip", gzip), ("a.tsv.xz", "xz", xz)] {
+        // The decoders read ahead.
+        let message = refused(name, packed, |table| table);
+        let (start, rest) = message.split_once(" bytes of ").expect("the size");
+        let size = start
+            .strip_prefix(&format!("cannot read {name}: "))
+            .expect("the file");
+        assert!(size.parse::<u64>().is_ok(), "{message}");
+        assert_eq!(
+            rest,
+            format!(
+                "{kind} data became more than 64 MiB, which no text does; if that is right, \
+                 unpack it yourself: a plain file has no such limit"
+            )
+        );
+    }
+    // The same content in a plain file, and a smaller one, are read up to their ends.
+    let mut plain = Vec::new();
+    bomb(65, &mut plain);
+    assert!(refused("a.tsv", plain, |table| table).contains("text"));
+    let mut small = GzEncoder::new(Vec::new(), Compression::default());
+    bomb(60, &mut small);
+    let small = small.finish().expect("memory can be written");
+    assert!(!refused("a.tsv.gz", small, |table| table).contains("64 MiB"));
+}
+
+#[test]
+fn error_of_an_xz_file_that_asks_for_much_memory() {
+    let mut file = xz("text\tlabel\na\t1\n");
+    // The header of the first block: size, flags, filter, size of its properties, and the
+    // dictionary, of which 40 means four gigabytes; then its CRC-32.
+    assert_eq!(file[12..16], [2, 0, 0x21, 1]);
+    file[16] = 40;
+    let mut sum = flate2::Crc::new();
+    sum.update(&file[12..20]);
+    file[20..24].copy_from_slice(&sum.sum().to_le_bytes());
+    assert_eq!(
+        refused("a.tsv.xz", file, |table| table),
+        "cannot read a.tsv.xz: unpacking it takes more than 256 MiB of memory; unpack it yourself"
+    );
+}

@@ -123,3 +123,22 @@ proptest! {
         let _ = SquadFile::open(&file.path).read();
     }
 }
+
+#[test]
+fn a_wrong_answer_that_stands_everywhere_is_refused_at_once() {
+    // Each place was once counted from the start: hours for this file of a megabyte.
+    let context = "é".repeat(500_000);
+    let answers = json!([{"text": "é", "answer_start": 1_000_000_000}]);
+    let paragraph = json!({"context": context,
+                           "qas": [{"id": "1", "question": "q", "answers": answers}]});
+    let content = json!({"data": [{"paragraphs": [paragraph]}]});
+    let file = OneFile::new("a.json", content.to_string());
+    let error = SquadFile::open(&file.path)
+        .read()
+        .expect_err("a wrong place");
+    assert!(
+        error
+            .to_string()
+            .ends_with("the answer `é` does not stand at character 1000000000, but at 499999")
+    );
+}

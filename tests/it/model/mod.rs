@@ -1,5 +1,6 @@
 mod config;
 mod encoder;
+mod hostile;
 mod precision;
 mod rust_bert;
 mod weights;

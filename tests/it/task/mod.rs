@@ -11,6 +11,7 @@ mod multiple_choice;
 mod parity;
 mod question_answerer;
 mod scores;
+mod sharing;
 mod similarity;
 mod token_classifier;
 mod transformers;

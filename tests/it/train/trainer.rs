@@ -238,13 +238,31 @@ fn an_error_or_a_panic_while_batches_are_made_ends_the_run_with_an_error() {
         .fit(&Failing(false), &eight(), &config)
         .expect_err("a bad row");
     assert_eq!(error.to_string(), "rows.bin: gone");
-    let error = classifier()
-        .fit(&Failing(true), &eight(), &config)
-        .expect_err("a panic");
-    assert_eq!(
-        error.to_string(),
-        "a worker thread panicked while making batches"
-    );
+    let grouped = TrainConfig {
+        group_by_length: true,
+        check_data: false,
+        ..fast()
+    };
+    let failing = || Some(&Failing(true) as &dyn Dataset<Item = Example>);
+    // In training, and in an evaluation.
+    for (config, dev, doing) in [
+        (&config, None, "making batches"),
+        (&grouped, None, "counting tokens"),
+        (&config, failing(), "counting tokens"),
+    ] {
+        let mut model = classifier();
+        let mut trainer = Trainer::new(config.clone()).expect("a trainer");
+        let error = match dev {
+            None => trainer.run(&mut model, &Failing(true), None),
+            dev => trainer.run(&mut model, &eight(), dev),
+        };
+        assert_eq!(
+            error.expect_err("a panic").to_string(),
+            format!("a worker thread panicked while {doing}")
+        );
+        // The model is whole, and can be trained on other rows.
+        assert!(trainer.run(&mut model, &eight(), None).is_ok());
+    }
 }
 
 #[test]

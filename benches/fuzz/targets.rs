@@ -1,0 +1,467 @@
+//! The readers that are fed hostile files, each with the well-formed files that these are
+//! made of and the memory that it may take.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use bertfit::{
+    Backbone, BertConfig, ChoiceFile, Dataset, Error, Result, SquadFile, Table, TaggedFile,
+    Tokenizer, Truncation,
+};
+use serde_json::{Value, json};
+
+use super::checkpoint;
+use super::mutate::{Random, mutated, mutated_safetensors};
+
+/// A reader of files.
+pub struct Target {
+    pub name: &'static str,
+    /// Memory that it may take: so many bytes, and so many for each byte of the file.
+    pub bound: (usize, usize),
+    seeds: fn() -> Vec<Seed>,
+    read: fn(&Path) -> Result<()>,
+}
+
+/// A file by its name and content, and the files that stand beside it.
+pub struct Seed {
+    name: &'static str,
+    content: Vec<u8>,
+    beside: Vec<(&'static str, Vec<u8>)>,
+}
+
+const KIB: usize = 1 << 10;
+
+pub const TARGETS: [Target; 9] = [
+    // Of `compressed` it is the text that counts. `weights` may have 1,024 small layers.
+    // A field of a row takes one byte in the file and 24 in memory, twice while a list grows.
+    Target {
+        name: "table",
+        bound: (256 * KIB, 128),
+        seeds: tables,
+        read: read_table,
+    },
+    Target {
+        name: "compressed",
+        bound: (256 * KIB, 128),
+        seeds: compressed,
+        read: read_table,
+    },
+    Target {
+        name: "tagged",
+        bound: (256 * KIB, 128),
+        seeds: tagged,
+        read: read_tagged,
+    },
+    Target {
+        name: "questions",
+        bound: (256 * KIB, 128),
+        seeds: questions,
+        read: read_questions,
+    },
+    Target {
+        name: "vocab",
+        bound: (256 * KIB, 256),
+        seeds: vocabularies,
+        read: read_tokenizer,
+    },
+    Target {
+        name: "tokenizer",
+        bound: (256 * KIB, 256),
+        seeds: tokenizers,
+        read: read_tokenizer,
+    },
+    Target {
+        name: "config",
+        bound: (256 * KIB, 128),
+        seeds: configs,
+        read: read_config,
+    },
+    Target {
+        name: "weights",
+        bound: (4 << 20, 128),
+        seeds: weights,
+        read: read_weights,
+    },
+    Target {
+        name: "state",
+        bound: (4 << 20, 128),
+        seeds: checkpoint::seeds,
+        read: checkpoint::read,
+    },
+];
+
+/// The files of a target in a folder of their own.
+pub struct Corpus {
+    seeds: Vec<(PathBuf, Seed)>,
+    read: fn(&Path) -> Result<()>,
+}
+
+impl Target {
+    /// Writes the well-formed files below `dir`; each must be accepted.
+    pub fn corpus(&self, dir: &Path) -> Corpus {
+        let mut seeds = Vec::new();
+        for (number, seed) in (self.seeds)().into_iter().enumerate() {
+            let folder = dir.join(self.name).join(number.to_string());
+            let path = folder.join(seed.name);
+            for (name, content) in &seed.beside {
+                write(&folder.join(name), content);
+            }
+            write(&path, &seed.content);
+            if let Err(error) = (self.read)(&path) {
+                panic!(
+                    "{}: a well-formed file is refused: {}",
+                    self.name,
+                    error.chain()
+                );
+            }
+            seeds.push((path, seed));
+        }
+        Corpus {
+            seeds,
+            read: self.read,
+        }
+    }
+}
+
+impl Corpus {
+    /// Writes the file of a case; returns where, and its content.
+    pub fn write(&self, seed: u64, case: u64) -> (&Path, Vec<u8>) {
+        let mut random = Random::of(seed, case);
+        let (path, file) = &self.seeds[random.below(self.seeds.len())];
+        let (_, other) = &self.seeds[random.below(self.seeds.len())];
+        let content = match path.extension().is_some_and(|end| end == "safetensors") {
+            true => mutated_safetensors(&mut random, &file.content, &other.content),
+            false => mutated(&mut random, &file.content, &other.content),
+        };
+        write(path, &content);
+        (path, content)
+    }
+
+    /// Reads what was written; `Ok(false)` if it is refused as it should be, with a
+    /// message that names the file.
+    pub fn read(&self, path: &Path) -> Result<bool, String> {
+        let error = match (self.read)(path) {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        let message = error.chain();
+        let folder = path.parent().unwrap_or(path).to_string_lossy().into_owned();
+        let names = match &error {
+            // Settings of the caller's.
+            Error::Config { .. } | Error::Torch { .. } => true,
+            _ => message.contains(&folder),
+        };
+        match names {
+            true => Ok(false),
+            false => Err(format!("the message does not name the file: {message}")),
+        }
+    }
+
+    /// Bytes of text in a file: those that it unpacks to, up to where it is damaged.
+    pub fn text_bytes(path: &Path, content: &[u8]) -> usize {
+        let mut unpacked: Box<dyn Read + '_> = match path.extension().and_then(OsStr::to_str) {
+            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(content)),
+            Some("xz") => Box::new(liblzma::read::XzDecoder::new_multi_decoder(content)),
+            _ => return content.len(),
+        };
+        let mut bytes = 0;
+        let mut block = [0; 4096];
+        while let Ok(read @ 1..) = unpacked.read(&mut block) {
+            bytes += read;
+        }
+        bytes
+    }
+
+    /// Puts the well-formed file back in the place of a hostile one.
+    pub fn restore(&self, path: &Path) {
+        let seed = self.seeds.iter().find(|(place, _)| place == path);
+        if let Some((_, seed)) = seed {
+            write(path, &seed.content);
+        }
+    }
+}
+
+impl Seed {
+    pub fn new(name: &'static str, content: impl Into<Vec<u8>>) -> Self {
+        Self {
+            name,
+            content: content.into(),
+            beside: Vec::new(),
+        }
+    }
+
+    pub fn beside(mut self, files: &[(&'static str, Vec<u8>)]) -> Self {
+        self.beside.extend(files.iter().cloned());
+        self
+    }
+}
+
+fn write(path: &Path, content: &[u8]) {
+    let folder = path.parent().expect("a file is in a folder");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(path, content).expect("the folder can be written");
+}
+
+fn repository(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+const TSV: &str = "text\tlabel\tpair\nthe film was good\tgood\ta\n\"it\" was dull\tbad\tb\n";
+const CSV: &str = "text,label,pair\n\"the film, was\ngood\",1,\"a \"\"b\"\"\"\r\nx,0.5,\n\nz,2,c\n";
+const JSONL: &str = "{\"text\": \"a\\u00e9\", \"label\": [\"x\", \"y\"]}\n\n\
+                     {\"label\": 0.25, \"text\": \"b\", \"other\": {\"c\": [null, 1e3]}}\n\
+                     {\"text\": \"c\", \"label\": true}\n";
+
+fn tables() -> Vec<Seed> {
+    vec![
+        Seed::new("a.tsv", TSV),
+        Seed::new("a.csv", CSV),
+        Seed::new("a.jsonl", JSONL),
+        Seed::new(
+            "b.jsonl",
+            "{\"text\": \"a\", \"label\": \"1\"}\n{\"text\": \"b\", \"label\": 2}\n",
+        ),
+        Seed::new("c.tsv", format!("text\tlabel\n{}", "row\t1\n".repeat(1500))),
+    ]
+}
+
+/// Reads a table in all ways; rows that are read at once and through an index must be the
+/// same.
+fn read_table(path: &Path) -> Result<()> {
+    let table = Table::open(path);
+    let rows = table.read();
+    let indexed = table.index().and_then(|indexed| {
+        let rows = (0..indexed.len()).map(|row| indexed.get(row));
+        rows.collect::<Result<Vec<_>>>()
+    });
+    match (&rows, &indexed) {
+        (Ok(rows), Ok(indexed)) => assert_eq!(rows, indexed, "read and indexed"),
+        (Err(one), Err(other)) => assert_eq!(one.chain(), other.chain(), "read and indexed"),
+        _ => panic!("read and indexed: {rows:?} and {indexed:?}"),
+    }
+    let texts = table.read_texts().map(|_| ());
+    let others = [
+        table.read_lists(' ').map(|_| ()),
+        table.read_numbers().map(|_| ()),
+        Table::open(path)
+            .no_header()
+            .text(0)
+            .label(1)
+            .read()
+            .map(|_| ()),
+        Table::open(path).pair("pair").read_texts().map(|_| ()),
+        table.has_label().map(|_| ()),
+        table.problem_type().map(|_| ()),
+    ];
+    // Accepted is what any of them can read.
+    let accepted = others
+        .into_iter()
+        .chain([rows.map(|_| ())])
+        .find(Result::is_ok);
+    accepted.unwrap_or(texts)
+}
+
+fn compressed() -> Vec<Seed> {
+    use std::io::Write as _;
+    let gzip = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text.as_bytes())
+            .and_then(|()| gzip.finish())
+            .expect("memory")
+    };
+    let xz = |text: &str| {
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(text.as_bytes())
+            .and_then(|()| xz.finish())
+            .expect("memory")
+    };
+    let long = format!("text\tlabel\n{}", "a\t1\n".repeat(300));
+    vec![
+        Seed::new("a.tsv.gz", gzip(TSV)),
+        Seed::new("a.csv.gz", gzip(CSV)),
+        Seed::new("a.jsonl.xz", xz(JSONL)),
+        Seed::new("b.tsv.gz", [gzip(TSV), gzip("x\ty\tz\n")].concat()),
+        Seed::new("b.tsv.xz", [xz(TSV), vec![0; 8], xz("x\ty\tz\n")].concat()),
+        Seed::new("c.tsv.gz", gzip(&long)),
+    ]
+}
+
+fn tagged() -> Vec<Seed> {
+    vec![
+        Seed::new(
+            "a.conll",
+            "-DOCSTART- -X- O O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n",
+        ),
+        Seed::new("b.conll", "EU\tB-ORG\n\u{2028}\tO\n \n\nde l\tO\n"),
+        Seed::new(
+            "a.jsonl",
+            "{\"words\": [\"EU\", \"x\"], \"tags\": [\"B-ORG\", \"O\"]}\n{\"tokens\": [\"a\"], \"ner_tags\": [3]}\n",
+        ),
+    ]
+}
+
+fn read_tagged(path: &Path) -> Result<()> {
+    let file = TaggedFile::open(path);
+    let (tagged, words) = (file.read(), file.read_words());
+    file.has_tags()?;
+    if let (Ok(tagged), Ok(words)) = (&tagged, &words) {
+        assert_eq!(tagged.len(), words.len(), "tagged and not");
+    }
+    tagged.map(|_| ())
+}
+
+fn questions() -> Vec<Seed> {
+    let squad = json!({"version": "v2.0", "data": [{"title": "t", "paragraphs": [{
+    "context": "Ein Café in Köln öffnet um acht.",
+    "qas": [
+        {"id": "1", "question": "Wo?", "answers": [{"text": "Köln", "answer_start": 12}],
+         "is_impossible": false},
+        {"id": "2", "question": "Wer?", "answers": [], "is_impossible": true},
+    ]}]}]});
+    vec![
+        Seed::new("a.json", squad.to_string()),
+        Seed::new(
+            "a.jsonl",
+            "{\"question\": \"q\", \"endings\": [\"a\", \"b\"], \"label\": 1}\n{\"sent1\": \"q\", \"choices\": [\"a\", \"b\", \"c\"], \"label\": \"0\"}\n",
+        ),
+    ]
+}
+
+fn read_questions(path: &Path) -> Result<()> {
+    match path.extension().is_some_and(|end| end == "json") {
+        true => SquadFile::open(path).read().map(|_| ()),
+        false => ChoiceFile::open(path).read().map(|_| ()),
+    }
+}
+
+fn vocabularies() -> Vec<Seed> {
+    let short = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\nthe\nfilm\n##é\n";
+    let config = (
+        "tokenizer_config.json",
+        repository("model/tiny/tokenizer_config.json"),
+    );
+    vec![
+        Seed::new("vocab.txt", short),
+        Seed::new("vocab.txt", repository("model/tiny/vocab.txt")).beside(&[config]),
+    ]
+}
+
+fn tokenizers() -> Vec<Seed> {
+    let words = [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "the", "film",
+    ];
+    let vocab = ("vocab.txt", words.join("\n").into_bytes());
+    let ids: serde_json::Map<String, Value> = words
+        .iter()
+        .zip(0..)
+        .map(|(word, id)| ((*word).to_owned(), json!(id)))
+        .collect();
+    let token = |id: usize, content: &str, strips: bool| {
+        json!({"id": id, "content": content, "lstrip": strips, "rstrip": strips,
+               "single_word": false, "normalized": false, "special": true})
+    };
+    let fast = json!({
+        "version": "1.0",
+        "added_tokens": [token(0, "[PAD]", false), token(4, "[MASK]", true), token(9, "[E]", true)],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": ids},
+    });
+    let more = json!({"do_lower_case": false, "strip_accents": true, "model_max_length": 512,
+        "added_tokens_decoder": {"9": {"content": "[E]", "rstrip": true, "lstrip": true},
+                                 "10": {"content": " ", "lstrip": true, "single_word": false}},
+        "additional_special_tokens": ["[E]", {"content": "<x>", "lstrip": true}]});
+    let special = json!({"mask_token": {"content": "[MASK]", "lstrip": true}, "sep_token": "[SEP]",
+        "additional_special_tokens": ["[E]"]});
+    let seed = |name, content: Value| {
+        Seed::new(name, content.to_string()).beside(std::slice::from_ref(&vocab))
+    };
+    vec![
+        seed("tokenizer_config.json", more),
+        Seed::new(
+            "tokenizer_config.json",
+            repository("model/tiny/tokenizer_config.json"),
+        )
+        .beside(std::slice::from_ref(&vocab)),
+        seed("special_tokens_map.json", special),
+        seed("added_tokens.json", json!({"[E]": 9, "<y>": 10})),
+        seed("tokenizer.json", fast),
+    ]
+}
+
+/// Reads a folder, tokenizes with it, and writes it and reads it again.
+fn read_tokenizer(path: &Path) -> Result<()> {
+    let dir = path.parent().expect("a file is in a folder");
+    let tokenizer = Tokenizer::from_dir(dir)?;
+    let texts = [
+        "The film [MASK]  [E] \t was  <x>naïve中 [SEP] a\u{301}b",
+        " [E]  [E] ",
+        "",
+    ];
+    for text in texts {
+        let encoding = tokenizer.encode(text, Some(" [E] a"), 40, Truncation::default())?;
+        let size = tokenizer.vocab_size() as i64;
+        assert!(
+            encoding.input_ids.iter().all(|id| (0..size).contains(id)),
+            "ids"
+        );
+        let length = text.chars().count().max(6);
+        let outside = encoding
+            .offsets
+            .iter()
+            .find(|(start, end)| start > end || *end > length);
+        assert_eq!(outside, None, "offsets in {text:?}");
+        tokenizer.decode(&encoding.input_ids, false);
+    }
+    tokenizer.decode(&[-1, i64::MAX, i64::MIN], true);
+    Ok(())
+}
+
+fn configs() -> Vec<Seed> {
+    let labelled = json!({"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512,
+        "id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1},
+        "bertfit": {"max_length": 128}, "hidden_act": "gelu_new"});
+    vec![
+        Seed::new("config.json", repository("model/tiny/config.json")),
+        Seed::new("config.json", labelled.to_string()),
+    ]
+}
+
+fn read_config(path: &Path) -> Result<()> {
+    let config = BertConfig::from_dir(path.parent().expect("a file is in a folder"))?;
+    config.class_names(path)?;
+    assert!(config.head_size() > 0 && config.limits().max_length > 0);
+    Ok(())
+}
+
+/// A model of a few hundred numbers.
+fn weights() -> Vec<Seed> {
+    let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n";
+    let config = json!({"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 4, "max_position_embeddings": 8});
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let tokenizer = Tokenizer::from_vocab(words.lines(), Default::default()).expect("a tokenizer");
+    let config: BertConfig = serde_json::from_value(config).expect("a configuration");
+    let (model, ()) = Backbone::random(config, tokenizer)
+        .build(|_, _| Ok(()))
+        .expect("a model");
+    model.save(dir.path(), |_| ()).expect("a saved model");
+    let file = |name: &'static str| (name, std::fs::read(dir.path().join(name)).expect("a file"));
+    let (config, vocab) = (file("config.json"), file("vocab.txt"));
+    let weights = file("model.safetensors");
+    vec![
+        Seed::new(weights.0, weights.1.clone()).beside(&[config.clone(), vocab.clone()]),
+        Seed::new(config.0, config.1).beside(&[weights, vocab]),
+    ]
+}
+
+fn read_weights(path: &Path) -> Result<()> {
+    let dir = path.parent().expect("a file is in a folder");
+    Backbone::builder(dir).build(|_, _| Ok(())).map(|_| ())
+}
