@@ -299,7 +299,7 @@ fn a_state_with_which_a_run_would_not_end_is_refused() {
         *state.pointer_mut(pointer).expect("a field") = value.into();
         write_state(&checkpoint, &state);
         let error = run(checkpoints(copy.path()).resume(true), 0);
-        let message = error.err().expect("a hostile state").to_string();
+        let message = error.expect_err("a hostile state").to_string();
         assert!(message.contains("trainer_state.json: "), "{message}");
         assert!(message.ends_with(&expected), "{message}");
     }
