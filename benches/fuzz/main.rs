@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod checkpoint;
+mod data_files;
 mod memory;
 mod mutate;
 mod targets;

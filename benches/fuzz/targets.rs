@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bertfit::{
-    Backbone, BertConfig, ChoiceFile, Dataset, Error, Result, SquadFile, Table, TaggedFile,
-    Tokenizer, Truncation,
-};
+use bertfit::{Backbone, BertConfig, Error, Result, Tokenizer, Truncation};
 use serde_json::{Value, json};
 
 use super::checkpoint;
+use super::data_files::{
+    compressed, questions, read_questions, read_table, read_tagged, tables, tagged,
+};
 use super::mutate::{Random, mutated, mutated_safetensors};
 
 /// A reader of files.
@@ -208,134 +208,6 @@ fn repository(name: &str) -> Vec<u8> {
         .join("tests/data")
         .join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-const TSV: &str = "text\tlabel\tpair\nthe film was good\tgood\ta\n\"it\" was dull\tbad\tb\n";
-const CSV: &str = "text,label,pair\n\"the film, was\ngood\",1,\"a \"\"b\"\"\"\r\nx,0.5,\n\nz,2,c\n";
-const JSONL: &str = "{\"text\": \"a\\u00e9\", \"label\": [\"x\", \"y\"]}\n\n\
-                     {\"label\": 0.25, \"text\": \"b\", \"other\": {\"c\": [null, 1e3]}}\n\
-                     {\"text\": \"c\", \"label\": true}\n";
-
-fn tables() -> Vec<Seed> {
-    vec![
-        Seed::new("a.tsv", TSV),
-        Seed::new("a.csv", CSV),
-        Seed::new("a.jsonl", JSONL),
-        Seed::new(
-            "b.jsonl",
-            "{\"text\": \"a\", \"label\": \"1\"}\n{\"text\": \"b\", \"label\": 2}\n",
-        ),
-        Seed::new("c.tsv", format!("text\tlabel\n{}", "row\t1\n".repeat(1500))),
-    ]
-}
-
-/// Reads a table in all ways; rows that are read at once and through an index must be the
-/// same.
-fn read_table(path: &Path) -> Result<()> {
-    let table = Table::open(path);
-    let rows = table.read();
-    let indexed = table.index().and_then(|indexed| {
-        let rows = (0..indexed.len()).map(|row| indexed.get(row));
-        rows.collect::<Result<Vec<_>>>()
-    });
-    match (&rows, &indexed) {
-        (Ok(rows), Ok(indexed)) => assert_eq!(rows, indexed, "read and indexed"),
-        (Err(one), Err(other)) => assert_eq!(one.chain(), other.chain(), "read and indexed"),
-        _ => panic!("read and indexed: {rows:?} and {indexed:?}"),
-    }
-    let texts = table.read_texts().map(|_| ());
-    let others = [
-        table.read_lists(' ').map(|_| ()),
-        table.read_numbers().map(|_| ()),
-        Table::open(path)
-            .no_header()
-            .text(0)
-            .label(1)
-            .read()
-            .map(|_| ()),
-        Table::open(path).pair("pair").read_texts().map(|_| ()),
-        table.has_label().map(|_| ()),
-        table.problem_type().map(|_| ()),
-    ];
-    // Accepted is what any of them can read.
-    let accepted = others
-        .into_iter()
-        .chain([rows.map(|_| ())])
-        .find(Result::is_ok);
-    accepted.unwrap_or(texts)
-}
-
-fn compressed() -> Vec<Seed> {
-    use std::io::Write as _;
-    let gzip = |text: &str| {
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        gzip.write_all(text.as_bytes())
-            .and_then(|()| gzip.finish())
-            .expect("memory")
-    };
-    let xz = |text: &str| {
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
-        xz.write_all(text.as_bytes())
-            .and_then(|()| xz.finish())
-            .expect("memory")
-    };
-    let long = format!("text\tlabel\n{}", "a\t1\n".repeat(300));
-    vec![
-        Seed::new("a.tsv.gz", gzip(TSV)),
-        Seed::new("a.csv.gz", gzip(CSV)),
-        Seed::new("a.jsonl.xz", xz(JSONL)),
-        Seed::new("b.tsv.gz", [gzip(TSV), gzip("x\ty\tz\n")].concat()),
-        Seed::new("b.tsv.xz", [xz(TSV), vec![0; 8], xz("x\ty\tz\n")].concat()),
-        Seed::new("c.tsv.gz", gzip(&long)),
-    ]
-}
-
-fn tagged() -> Vec<Seed> {
-    vec![
-        Seed::new(
-            "a.conll",
-            "-DOCSTART- -X- O O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n",
-        ),
-        Seed::new("b.conll", "EU\tB-ORG\n\u{2028}\tO\n \n\nde l\tO\n"),
-        Seed::new(
-            "a.jsonl",
-            "{\"words\": [\"EU\", \"x\"], \"tags\": [\"B-ORG\", \"O\"]}\n{\"tokens\": [\"a\"], \"ner_tags\": [3]}\n",
-        ),
-    ]
-}
-
-fn read_tagged(path: &Path) -> Result<()> {
-    let file = TaggedFile::open(path);
-    let (tagged, words) = (file.read(), file.read_words());
-    file.has_tags()?;
-    if let (Ok(tagged), Ok(words)) = (&tagged, &words) {
-        assert_eq!(tagged.len(), words.len(), "tagged and not");
-    }
-    tagged.map(|_| ())
-}
-
-fn questions() -> Vec<Seed> {
-    let squad = json!({"version": "v2.0", "data": [{"title": "t", "paragraphs": [{
-    "context": "Ein Café in Köln öffnet um acht.",
-    "qas": [
-        {"id": "1", "question": "Wo?", "answers": [{"text": "Köln", "answer_start": 12}],
-         "is_impossible": false},
-        {"id": "2", "question": "Wer?", "answers": [], "is_impossible": true},
-    ]}]}]});
-    vec![
-        Seed::new("a.json", squad.to_string()),
-        Seed::new(
-            "a.jsonl",
-            "{\"question\": \"q\", \"endings\": [\"a\", \"b\"], \"label\": 1}\n{\"sent1\": \"q\", \"choices\": [\"a\", \"b\", \"c\"], \"label\": \"0\"}\n",
-        ),
-    ]
-}
-
-fn read_questions(path: &Path) -> Result<()> {
-    match path.extension().is_some_and(|end| end == "json") {
-        true => SquadFile::open(path).read().map(|_| ()),
-        false => ChoiceFile::open(path).read().map(|_| ()),
-    }
 }
 
 fn vocabularies() -> Vec<Seed> {

@@ -3,6 +3,8 @@
 
 #[path = "../../benches/fuzz/checkpoint.rs"]
 mod checkpoint;
+#[path = "../../benches/fuzz/data_files.rs"]
+mod data_files;
 #[path = "../../benches/fuzz/mutate.rs"]
 mod mutate;
 // The bounds of memory are the bench's, which counts it.

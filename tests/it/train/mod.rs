@@ -2,6 +2,7 @@ mod checkpointing;
 mod evaluation;
 mod freeze;
 mod frozen_cache;
+mod hostile_state;
 mod not_finite;
 mod optimizer;
 mod parity;
