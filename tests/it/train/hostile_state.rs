@@ -50,7 +50,7 @@ fn a_state_with_which_a_run_would_not_end_is_refused() {
         (
             "/batches_done",
             0,
-            "`batches_done` is 0, but a checkpoint comes after a step".to_owned(),
+            "`batches_done` is 0, but this checkpoint is of a step".to_owned(),
         ),
         (
             "/epochs_done",
