@@ -317,10 +317,15 @@ pub fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
+/// The number in the middle; the mean of both where there are two.
 fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 => mean(&sorted[middle - 1..=middle]),
+        _ => sorted[middle],
+    }
 }
 
 /// The bench program that cargo has just built: the newest of its name.
@@ -333,4 +338,15 @@ fn program(workspace: &Workspace) -> Result<PathBuf> {
     });
     let newest = programs.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     newest.ok_or_else(|| format!("no race program in {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_favours_neither_half() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
 }
