@@ -18,7 +18,7 @@ use crate::data::{Dataset, Example};
 use crate::encode::{Inputs, TextCollator, TextEncoder, Truncation};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
-use crate::metrics::{Bleu, Metric, RougeL};
+use crate::metrics::{Bleu, Metric, RougeL, Sari};
 use crate::model::weights::check_room;
 use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles};
 use crate::task::source::{Source, shared_settings};
@@ -33,7 +33,7 @@ const ROWS_AT_ONCE: usize = 1024;
 /// A BERT that reads a text, or a pair, and another that writes one.
 ///
 /// Freezing is that of the encoder, and of the decoder where they share weights; gradient
-/// checkpointing computes the encoder's layers again, and keeps what the decoder's have made.
+/// checkpointing is that of both.
 ///
 /// ```
 /// use bertfit::{BertGenerator, Example, FineTuner, Generation, TrainConfig};
@@ -117,8 +117,8 @@ impl BertGeneratorBuilder {
         self
     }
 
-    /// Lets evaluations write texts so, and report their `bleu` and `rougeL`; default no,
-    /// since it takes much longer than the loss.
+    /// Lets evaluations write texts so, and report their `bleu` and `rougeL`, and `sari` where
+    /// they are about single texts; default no, since it takes much longer than the loss.
     pub fn predict_with_generate(mut self, generation: Generation) -> Self {
         self.predict_with_generate = Some(generation);
         self
@@ -265,7 +265,12 @@ impl BertGenerator {
 
     /// What the decoder attends to.
     fn read(&self, inputs: &Inputs, train: bool) -> Result<Memory> {
-        let hidden = self.backbone.encoder().hidden(inputs, train)?; // [B, L, H]
+        let encoder = self.backbone.encoder();
+        let mut hidden = encoder.hidden(inputs, train)?; // [B, L, H]
+        if train && encoder.tape().is_on() {
+            // Each layer of the decoder goes back this way by itself.
+            hidden = encoder.tape().cut(hidden)?;
+        }
         self.decoder.remember(&hidden, inputs.attention_mask())
     }
 }
@@ -297,7 +302,8 @@ impl FineTuner for BertGenerator {
             Error::config("decoder_input_ids", rule, "nothing")
         })?;
         let memory = self.read(inputs, train)?;
-        let mut hidden = self.decoder.forward(ids, &memory, None, train)?; // [B, T, H]
+        let tape = self.backbone.encoder().tape();
+        let mut hidden = self.decoder.forward(ids, &memory, train, tape)?; // [B, T, H]
         if let Some(places) = inputs.places() {
             hidden = hidden
                 .f_flatten(0, 1)
@@ -324,7 +330,7 @@ impl FineTuner for BertGenerator {
         Box::new(TokenAccuracy::default())
     }
 
-    /// `bleu` and `rougeL` in percent, of texts that are written if that is wanted.
+    /// `bleu`, `rougeL` and `sari` in percent, of texts that are written if that is wanted.
     fn answer_metrics(
         &self,
         dataset: &dyn Dataset<Item = Example>,
@@ -332,7 +338,7 @@ impl FineTuner for BertGenerator {
         let Some(generation) = &self.predict_with_generate else {
             return Ok(BTreeMap::new());
         };
-        let (mut bleu, mut rouge) = (Bleu::new(), RougeL::new());
+        let (mut bleu, mut rouge, mut sari) = (Bleu::new(), RougeL::new(), Some(Sari::new()));
         for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
             let rows = first..dataset.len().min(first + ROWS_AT_ONCE);
             let examples: Vec<Example> = rows.map(|row| dataset.get(row)).collect::<Result<_>>()?;
@@ -340,10 +346,19 @@ impl FineTuner for BertGenerator {
             for (text, example) in texts.iter().zip(&examples) {
                 bleu.update(text, &[&example.label]);
                 rouge.update(text, &[&example.label]);
+                // A pair is not rewritten.
+                sari = sari.filter(|_| example.pair.is_none());
+                if let Some(sari) = &mut sari {
+                    sari.update(&example.text, text, &[&example.label]);
+                }
             }
         }
         let numbers = [("bleu", bleu.score()), ("rougeL", rouge.score())];
-        Ok(numbers.map(|(name, value)| (name.to_owned(), value)).into())
+        let sari = sari.map(|sari| ("sari", sari.score()));
+        let numbers = numbers.into_iter().chain(sari);
+        Ok(numbers
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect())
     }
 
     /// Where all texts to write are empty, the decoder sees one token, and its attention has
@@ -380,3 +395,6 @@ impl FineTuner for BertGenerator {
         files
     }
 }
+
+#[cfg(test)]
+mod tests;

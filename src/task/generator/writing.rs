@@ -123,8 +123,11 @@ impl Writer for Writing<'_> {
             .and_then(|ids| ids.f_to_device(model.backbone.device()))
             .doing("making a batch")?;
         in_precision(model, || {
-            let past = self.past.as_mut();
-            let hidden = model.decoder.forward(&ids, &self.memory, past, false)?;
+            let tape = model.backbone.encoder().tape();
+            let hidden = match &mut self.past {
+                Some(past) => model.decoder.next(&ids, &self.memory, past)?,
+                None => model.decoder.forward(&ids, &self.memory, false, tape)?,
+            };
             let last = hidden.f_select(1, -1).doing("taking the last token")?;
             model.head.forward(&last, &model.words)
         })

@@ -183,6 +183,39 @@ fn each_line_that_cannot_be_used_is_named() {
     );
 }
 
+#[test]
+fn the_odd_tag_among_those_of_entities_is_named() {
+    let problem = "marks no entity, as other tags do: expected O, or B-, I-, E-, S-, L- or U- \
+                   and a type";
+    for (name, content, place) in [
+        (
+            "a.conll",
+            "a B-X\nb O\n\nc Q-X\nd R-X\n",
+            "a.conll:4: field `1`: `Q-X`",
+        ),
+        (
+            "a.conll",
+            "a\tNN\tperson\nb\tNN\tO\nc\tNN\tI-X\n",
+            "a.conll:1: field `2`: `person`",
+        ),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\", \"b\"], \"tags\": [\"B-X\", \"O\"]}\n\
+             {\"words\": [\"c\"], \"tags\": [\"o\"]}\n",
+            "a.jsonl:2: field `tags`: `o`",
+        ),
+    ] {
+        assert_eq!(
+            refused(name, content, |file| file),
+            format!("{place} {problem}")
+        );
+    }
+    // Parts of speech may have any names, and so may ids.
+    for content in ["a O\nb NOUN\nc X\n", "a B-X\nb I-X\nc NOUN\n", "a 0\nb 1\n"] {
+        assert_eq!(read("a.conll", content).len(), 1, "{content}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
