@@ -7,6 +7,7 @@
 
 #include "../guard.h"
 #include "tensors.h"
+#include "weight_gradient.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -171,7 +172,7 @@ DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, co
                               const at::Tensor& weight) {
     DenseGradients gradients;
     if (context->needs_input_grad(0)) gradients.x = at::mm(dy, weight);
-    if (context->needs_input_grad(1)) gradients.weight = at::mm(dy.t(), x).to(at::kFloat);
+    if (context->needs_input_grad(1)) gradients.weight = weight_gradient(dy, x);
     return gradients;
 }
 
