@@ -66,6 +66,12 @@ inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
     return at::autocast::cached_cast(kind, weight, c10::DeviceType::CPU);
 }
 
+// Makes that copy before an operation does, inside of which nothing has a graph: the copy is
+// also that of libtorch's operators, which need its graph where they have the same weight.
+inline void copy_with_graph(const at::Tensor& weight, at::ScalarType kind) {
+    if (at::GradMode::is_enabled() && weight.requires_grad()) weight_as(weight, kind);
+}
+
 // A use of dropout, with a seed that libtorch's generator draws.
 inline Dropout new_dropout(double share) {
     if (share <= 0) return {0, 0};

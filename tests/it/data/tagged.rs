@@ -55,14 +55,18 @@ fn any_column_can_be_words_or_tags() {
 
 #[test]
 fn json_lines_have_lists() {
-    let content = r#"{"words": ["a", "b c"], "tags": ["O", "B-X"]}
-{"tokens": ["d"], "ner_tags": [3], "id": "0"}
-"#;
-    let expected = [
-        sentence(&["a", "b c"], &["O", "B-X"]),
-        sentence(&["d"], &["3"]),
-    ];
-    assert_eq!(read("a.jsonl", content), expected);
+    for (content, expected) in [
+        (
+            r#"{"words": ["a", "b c"], "tags": ["O", "B-X"]}"#,
+            sentence(&["a", "b c"], &["O", "B-X"]),
+        ),
+        (
+            r#"{"tokens": ["d"], "ner_tags": [3], "id": "0"}"#,
+            sentence(&["d"], &["3"]),
+        ),
+    ] {
+        assert_eq!(read("a.jsonl", content), [expected]);
+    }
     let file = OneFile::new("a.jsonl", r#"{"w": ["a"], "t": ["O"]}"#);
     let read = TaggedFile::open(&file.path).words("w").tags("t").read();
     assert_eq!(read.expect("sentences"), [sentence(&["a"], &["O"])]);
