@@ -59,7 +59,7 @@ pub use train::ProgressBar;
 pub use train::{
     AdamW, AdamWConfig, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, Evaluation,
     Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig,
-    TrainReport, Trainer, Warmup, Warning, evaluate,
+    TrainReport, Trainer, Warmup, Warning, evaluate, memory,
 };
 
 pub use ndarray;

@@ -15,6 +15,9 @@ pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
 pub use config::{Activation, BertConfig};
 pub(crate) use decoder::{BertDecoder, Memory, Past};
 pub use encoder::BertEncoder;
+pub(crate) use encoder::{
+    LONGEST_ROW as LONGEST_FUSED_ROW, is_fused as layer_is_fused, matrix_tokens,
+};
 pub use files::ModelFiles;
 pub use linear::Linear;
 pub(crate) use lm_head::LmHead;
