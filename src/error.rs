@@ -229,6 +229,22 @@ pub enum Error {
         source: TchError,
     },
 
+    /// Memory is too small for training on one row, or on a batch that must not be cut into
+    /// parts. Shorter rows, gradient checkpointing and frozen layers take less.
+    #[error(
+        "{problem}: training on {rows} rows at once, the longest of {longest} tokens, takes {plan}"
+    )]
+    OutOfMemory {
+        /// The budget, or libtorch's own words.
+        problem: String,
+        /// Rows of the smallest part of a batch.
+        rows: usize,
+        /// Tokens of the longest of them.
+        longest: usize,
+        /// What it takes, as [`MemoryPlan`](crate::memory::MemoryPlan) prints it.
+        plan: String,
+    },
+
     /// A worker thread died; this is a bug in the code that it ran.
     #[error("a worker thread panicked while {doing}")]
     Worker {
@@ -245,6 +261,27 @@ impl Error {
             rule: must_be.into(),
             got: got.to_string(),
         }
+    }
+
+    /// libtorch's words if it has found no memory, on the CPU or on a GPU, without the places
+    /// in its own code, which differ from time to time.
+    pub(crate) fn out_of_memory(&self) -> Option<String> {
+        let Self::Torch { source, .. } = self else {
+            return None;
+        };
+        let words = source.to_string();
+        let signs = [
+            "CUDA out of memory",
+            "CUDA error: out of memory",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            // What an allocation on the CPU fails with.
+            "DefaultCPUAllocator",
+            "std::bad_alloc",
+        ];
+        let is_one = signs.iter().any(|sign| words.contains(sign));
+        let lines = words.lines().map(str::trim);
+        let mut lines = lines.filter(|line| !line.is_empty() && *line != "Internal torch error:");
+        is_one.then(|| format!("{self}: {}", lines.next().unwrap_or_default()))
     }
 
     /// The error and its causes in one line, for a log or a terminal.

@@ -56,6 +56,7 @@ pub use task::{
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]
 pub use train::ProgressBar;
+pub use train::memory::Memory;
 pub use train::{
     AdamW, AdamWConfig, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, Evaluation,
     Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig,

@@ -307,6 +307,26 @@ impl FineTuner for BertGenerator {
         self.head.forward(&hidden, &self.words)
     }
 
+    /// What the decoder keeps of the longest texts to write, by libtorch's operators and in
+    /// float32, and their scores.
+    fn head_memory(&self, lengths: &[usize]) -> u64 {
+        let config = &self.config.decoder;
+        let (hidden, wide) = (config.hidden_size as u64, config.intermediate_size as u64);
+        let (heads, layers) = (
+            config.num_attention_heads as u64,
+            config.num_hidden_layers as u64,
+        );
+        let written = self.settings.max_target_length as u64;
+        let (rows, read) = (lengths.len() as u64, lengths.iter().sum::<usize>() as u64);
+        let tokens = rows * written;
+        // Two attentions with their norms, a feed-forward net; keys and values of what is read;
+        // shares, dropout's factors and their product.
+        let states = tokens * (17 * hidden + 2 * wide) + 2 * read * hidden;
+        let scores = 3 * heads * written * (tokens + read);
+        let precision = self.backbone.precision();
+        4 * layers * (states + scores) + LmHead::memory(tokens as usize, &self.words, precision)
+    }
+
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
         let (reduction, smoothing) = (Reduction::Sum, self.label_smoothing);

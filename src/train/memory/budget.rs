@@ -61,9 +61,7 @@ impl Memory {
             Self::Unlimited => Ok(None),
             Self::Bytes(bytes) => Ok(Some(bytes)),
             Self::Available => match available(device) {
-                Some(free) => Ok(Some(
-                    weights + (free as f64 * SHARE_OF_AVAILABLE) as u64,
-                )),
+                Some(free) => Ok(Some(weights + (free as f64 * SHARE_OF_AVAILABLE) as u64)),
                 None => {
                     let rule = "a number of bytes: what is free is not known here";
                     Err(Error::config("memory", rule, "auto"))

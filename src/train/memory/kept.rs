@@ -46,12 +46,6 @@ pub(super) struct Layer {
     pub(super) short_weights: u64,
 }
 
-impl Layer {
-    pub(super) fn all(self) -> u64 {
-        self.activations + self.attention + self.short_weights
-    }
-}
-
 impl Shape {
     pub(super) fn of(config: &BertConfig, device: Device, precision: Precision) -> Self {
         let sizes = [config.hidden_size, config.intermediate_size];

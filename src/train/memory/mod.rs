@@ -7,5 +7,5 @@ mod kept;
 mod plan;
 
 pub use budget::Memory;
-pub use plan::{MemoryPlan, plan};
 pub(super) use plan::{Copies, Planner};
+pub use plan::{MemoryPlan, plan};
