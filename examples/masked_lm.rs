@@ -16,7 +16,7 @@ use bertfit::{BertMaskedLm, Example, Fill, FineTuner, Masking, Result, Table, To
 use clap::Parser;
 use serde_json::{Value, json};
 
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Sets, configured, in_file};
 
 /// Fits a BERT to plain texts by hiding tokens; evaluates; fills in the [MASK]s of a file.
 #[derive(Parser)]
@@ -68,12 +68,20 @@ fn run(args: &Args) -> Result<ExitCode> {
     let mut lm = builder.masking(masking).build()?;
     let max_length = lm.encoder()?.max_length();
     let tokenizer = lm.backbone().tokenizer().clone();
-    let blocks = |texts: &Vec<Example<()>>| match args.line_by_line {
-        true => TokenBlocks::by_text(texts, &tokenizer, max_length),
-        false => TokenBlocks::packed(texts, &tokenizer, max_length),
+    let blocks = |texts: &Vec<Example<()>>, path: &Option<PathBuf>| {
+        let blocks = match args.line_by_line {
+            true => TokenBlocks::by_text(texts, &tokenizer, max_length),
+            false => TokenBlocks::packed(texts, &tokenizer, max_length),
+        };
+        blocks.map_err(|error| match path {
+            Some(path) => in_file(path, error),
+            None => error,
+        })
     };
-    let train = train.as_ref().map(blocks).transpose()?;
-    let dev = dev.as_ref().map(blocks).transpose()?;
+    let train = train.as_ref().map(|texts| blocks(texts, &common.train));
+    let train = train.transpose()?;
+    let dev = dev.as_ref().map(|texts| blocks(texts, &common.dev));
+    let dev = dev.transpose()?;
     let sets = Sets {
         train: train.as_ref().map(|blocks| blocks as _),
         dev: dev.as_ref().map(|blocks| blocks as _),

@@ -9,7 +9,7 @@ mod recipe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertMultipleChoice, ChoiceExample, ChoiceFile, Result};
+use bertfit::{BertMultipleChoice, ChoiceFile, Result};
 use clap::Parser;
 use serde_json::json;
 
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| {
+    let file = |path: &PathBuf| {
         let mut file = ChoiceFile::open(path).label(&args.label_column);
         if let Some(question) = &args.text_column {
             file = file.question(question);
@@ -51,29 +51,36 @@ fn run(args: &Args) -> Result<ExitCode> {
         if let Some(endings) = &args.pair_column {
             file = file.endings(endings);
         }
-        file.read()
+        file
     };
+    let read = |path: &PathBuf| file(path).read();
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = common.test.as_ref().map(read).transpose()?;
+    let test = match common.test.as_ref().map(file) {
+        Some(file) => Some((
+            file.read_questions()?,
+            file.has_label()?.then(|| file.read()),
+        )),
+        None => None,
+    };
+    let (questions, labelled) = test.unzip();
+    let labelled = labelled.flatten().transpose()?;
     let builder = match &train {
         Some(_) => configured!(common, BertMultipleChoice::builder(model)),
         None => configured!(common, BertMultipleChoice::saved(model)),
     };
     let mut chooser = builder.build()?;
-    // A file without labels is there to be predicted.
-    let labelled = |rows: &&Vec<ChoiceExample>| rows.iter().any(|row| row.label.is_some());
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),
-        test: test.as_ref().filter(labelled).map(|rows| rows as _),
+        test: labelled.as_ref().map(|rows| rows as _),
     };
     common.run(
         &mut chooser,
         sets,
         |_| Ok(()),
         |chooser, _| {
-            let choices = chooser.predict(test.as_deref().unwrap_or_default())?;
+            let choices = chooser.predict(questions.as_deref().unwrap_or_default())?;
             let object =
                 |choice: &bertfit::Choice| json!({"label": choice.label, "scores": choice.scores});
             Ok(choices.iter().map(object).collect())

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertQuestionAnswerer, QaExample, Result, RunFolder, SquadFile};
+use bertfit::{BertQuestionAnswerer, Error, QaExample, Result, RunFolder, SquadFile};
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -46,6 +46,14 @@ fn run(args: &Args) -> Result<ExitCode> {
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
     let test = common.test.as_ref().map(read).transpose()?;
+    if let (Some(train), Some(path)) = (&train, &common.train)
+        && train.iter().all(|row| row.answers.is_empty())
+    {
+        return Err(Error::File {
+            path: path.clone(),
+            problem: "no question has an answer to learn".to_owned(),
+        });
+    }
     let no_answer = |rows: &Vec<QaExample>| rows.iter().any(|row| row.answers.is_empty());
     let mut builder = match &train {
         Some(train) => {

@@ -6,14 +6,17 @@
 //!         --train train.tsv --dev dev.tsv --test test.tsv \
 //!         --text-column document --label-column summary --num-beams 4
 //!
-//! `test_bleu` is what sacrebleu says of `predictions.jsonl` and the label column.
+//! `test_bleu` is what sacrebleu says of `predictions.jsonl` and the label column, `test_sari`
+//! what Hugging Face's `evaluate` does. `test_copy_bleu` and `test_copy_sari` are what the texts
+//! themselves would get: what a model that rewrites has to beat.
 
 mod recipe;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertGenerator, Generation, Result, StopBeams};
+use bertfit::{BertGenerator, Bleu, Example, Generation, Result, Sari, StopBeams};
 use clap::Parser;
 use serde_json::json;
 
@@ -108,7 +111,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         builder = builder.tie_encoder_decoder(true);
     }
     // Only the last evaluation needs texts, if they do not pick the best epoch.
-    let texts_matter = matches!(common.metric.as_deref(), Some("bleu" | "rougeL"));
+    let texts_matter = matches!(common.metric.as_deref(), Some("bleu" | "rougeL" | "sari"));
     builder = builder.predict_with_generate(args.generation());
     let mut generator = builder.build()?;
     if train.is_some() && !texts_matter {
@@ -120,7 +123,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         dev: dev.as_ref().map(|rows| rows as _),
         test: labelled.map(|rows| rows as _),
     };
-    common.run(
+    common.run_and_add(
         &mut generator,
         sets,
         |generator| generator.set_predict_with_generate(Some(args.generation())),
@@ -128,5 +131,22 @@ fn run(args: &Args) -> Result<ExitCode> {
             let written = generator.generate(texts(&test), &args.generation())?;
             Ok(written.iter().map(|text| json!({"text": text})).collect())
         },
+        |results| results.extend(labelled.map(|rows| copies(rows)).unwrap_or_default()),
     )
+}
+
+/// What copies of the texts get, where they are not pairs.
+fn copies(rows: &[Example]) -> BTreeMap<String, f64> {
+    if rows.iter().any(|row| row.pair.is_some()) {
+        return BTreeMap::new();
+    }
+    let (mut bleu, mut sari) = (Bleu::new(), Sari::new());
+    for Example { text, label, .. } in rows {
+        bleu.update(text, &[label]);
+        sari.update(text, text, &[label]);
+    }
+    let numbers = [("bleu", bleu.score()), ("sari", sari.score())];
+    numbers
+        .map(|(name, score)| (format!("test_copy_{name}"), score))
+        .into()
 }

@@ -1,10 +1,15 @@
 //! The one `Error` of the crate. Each variant is something different that the
 //! caller would do, and says where: a path, a line, a row, a field or a tensor.
 
+mod context;
+mod out_of_memory;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tch::TchError;
+
+pub(crate) use context::{PathContext, TorchContext};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -263,27 +268,6 @@ impl Error {
         }
     }
 
-    /// libtorch's words if it has found no memory, on the CPU or on a GPU, without the places
-    /// in its own code, which differ from time to time.
-    pub(crate) fn out_of_memory(&self) -> Option<String> {
-        let Self::Torch { source, .. } = self else {
-            return None;
-        };
-        let words = source.to_string();
-        let signs = [
-            "CUDA out of memory",
-            "CUDA error: out of memory",
-            "CUBLAS_STATUS_ALLOC_FAILED",
-            // What an allocation on the CPU fails with.
-            "DefaultCPUAllocator",
-            "std::bad_alloc",
-        ];
-        let is_one = signs.iter().any(|sign| words.contains(sign));
-        let lines = words.lines().map(str::trim);
-        let mut lines = lines.filter(|line| !line.is_empty() && *line != "Internal torch error:");
-        is_one.then(|| format!("{self}: {}", lines.next().unwrap_or_default()))
-    }
-
     /// The error and its causes in one line, for a log or a terminal.
     pub fn chain(&self) -> String {
         let mut line = self.to_string();
@@ -399,42 +383,6 @@ fn some_of(rows: &[usize]) -> String {
     let shown: Vec<_> = rows.iter().take(8).map(usize::to_string).collect();
     let more = if rows.len() > 8 { ", …" } else { "" };
     shown.join(", ") + more
-}
-
-/// Attaches what was being done to a libtorch error.
-pub(crate) trait TorchContext<T> {
-    fn doing(self, what: &str) -> Result<T>;
-}
-
-impl<T> TorchContext<T> for Result<T, TchError> {
-    fn doing(self, what: &str) -> Result<T> {
-        self.map_err(|source| Error::Torch {
-            doing: what.to_owned(),
-            source,
-        })
-    }
-}
-
-/// Attaches the path to an error of reading or writing.
-pub(crate) trait PathContext<T> {
-    fn reading(self, path: &Path) -> Result<T>;
-    fn writing(self, path: &Path) -> Result<T>;
-}
-
-impl<T> PathContext<T> for io::Result<T> {
-    fn reading(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })
-    }
-
-    fn writing(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Write {
-            path: path.to_owned(),
-            source,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub struct Loss {
     pub count: f64,
 }
 
+/// Rows that are checked at once.
+const ROWS_AT_ONCE: usize = 64;
+
 /// One example of the data sets that `M` learns from.
 pub type ItemOf<M> = <<M as FineTuner>::Collator as Collator>::Item;
 
@@ -144,6 +147,23 @@ pub trait FineTuner: Sized {
     /// When an example cannot be read or used.
     fn evaluate(&self, dataset: &dyn Dataset<Item = ItemOf<Self>>) -> Result<Evaluation> {
         evaluate(self, dataset, TrainConfig::default().eval_batch_size)
+    }
+
+    /// Makes batches of all rows and computes nothing: a row that cannot be used is found
+    /// before a long run, and not at the evaluation in its middle.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), when an example cannot be read or used.
+    fn check(&self, dataset: &dyn Dataset<Item = ItemOf<Self>>) -> Result<()> {
+        let collator = self.collator()?;
+        for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
+            let rows: Vec<usize> = (first..dataset.len().min(first + ROWS_AT_ONCE)).collect();
+            let items = rows.iter().map(|&row| dataset.get(row));
+            let items: Vec<_> = items.collect::<Result<_>>()?;
+            let batch = collator.collate(&items);
+            batch.map_err(|error| error.of_rows(&rows))?;
+        }
+        Ok(())
     }
 
     /// The logits of each text in evaluation mode, in the order of `texts`. Rows

@@ -1,14 +1,18 @@
-"""sentence-transformers' figures for what `examples/sentence_embeddings.rs` computes: how the
-cosines of pairs correlate with their scores.
+"""sentence-transformers' half of `cargo xtask compare` where texts are compared by their
+vectors: how the cosines of pairs correlate with their scores.
 
-    python embeddings.py MODEL TABLE... [--train TABLE --loss cosent --epochs 3]
+    python embeddings.py sentence_embeddings --model DIR --test FILE ...
 
-Tables are tab-separated with a header and without quoting. With --train the model is fitted
-first, by its own loss and the settings that the recipe has by default: AdamW, linear decay
-after a tenth of the steps, gradients cut to 1, random batches. Prints one JSON object. Needs
-sentence-transformers 5.7.0.
+The first word is the recipe, and the flags are the recipe's, with the same meaning and the same
+defaults. Tables are tab-separated with a header and without quoting. With --train the model is
+fitted first, by sentence-transformers' own loss: AdamW, linear decay after a tenth of the
+steps, gradients cut to 1, random batches. Prints one JSON object whose keys are those of the
+recipe's results. Needs sentence-transformers 5.7.0.
 """
-import argparse, json, os, time
+import argparse
+import json
+import os
+import time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -24,32 +28,37 @@ LOSSES = {
     "multiple_negatives": losses.MultipleNegativesRankingLoss,
 }
 parser = argparse.ArgumentParser()
-parser.add_argument("model")
-parser.add_argument("tables", nargs="+")
-parser.add_argument("--text", default="sentence1")
-parser.add_argument("--pair", default="sentence2")
-parser.add_argument("--score", default="score")
-parser.add_argument("--max-score", type=float, default=5.0)
+parser.add_argument("task", choices=["sentence_embeddings"])
+parser.add_argument("--model", required=True)
+parser.add_argument("--test", required=True)
+parser.add_argument("--text-column", default="text")
+parser.add_argument("--pair-column", required=True)
+parser.add_argument("--label-column", required=True)
+parser.add_argument("--max-score", type=float, required=True)
 parser.add_argument("--train")
 parser.add_argument("--loss", choices=LOSSES, default="cosine")
 parser.add_argument("--epochs", type=int, default=3)
-parser.add_argument("--max-steps", type=int)
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--lr", type=float, default=2e-5)
 parser.add_argument("--max-length", type=int)
 parser.add_argument("--seed", type=int, default=42)
-parser.add_argument("--device", default="cpu")
-parser.add_argument("--threads", type=int)
+parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
 arguments = parser.parse_args()
-if arguments.threads:
-    torch.set_num_threads(arguments.threads)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
+
+
+COLUMNS = (arguments.text_column, arguments.pair_column, arguments.label_column)
+
+
+def products():
+    return torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bf16")
 
 
 def columns(table):
     """Texts, pairs, and scores from 0 to 1."""
     with open(table, encoding="utf-8", newline="\n") as file:
         header, *rows = [line.rstrip("\n").split("\t") for line in file]
-    places = [header.index(name) for name in (arguments.text, arguments.pair, arguments.score)]
+    places = [header.index(name) for name in COLUMNS]
     texts, pairs, scores = zip(*([row[place] for place in places] for row in rows))
     return list(texts), list(pairs), [float(score) / arguments.max_score for score in scores]
 
@@ -57,7 +66,7 @@ def columns(table):
 def fit(model):
     texts, pairs, scores = columns(arguments.train)
     size, device = arguments.batch_size, model.device
-    steps = arguments.max_steps or arguments.epochs * -(-len(texts) // size)
+    steps = arguments.epochs * -(-len(texts) // size)
     decays = {True: [], False: []}
     for weight in model.parameters():
         decays[weight.dim() > 1].append(weight)
@@ -66,8 +75,7 @@ def fit(model):
     schedule = get_linear_schedule_with_warmup(optimizer, -(-steps // 10), steps)
     loss = LOSSES[arguments.loss](model)
     model.train()
-    step = 0
-    while step < steps:
+    for _ in range(arguments.epochs):
         for rows in torch.randperm(len(texts)).split(size):
             features = [
                 {
@@ -76,37 +84,31 @@ def fit(model):
                 }
                 for column in (texts, pairs)
             ]
-            value = loss(features, torch.tensor([scores[row] for row in rows], device=device))
+            labels = torch.tensor([scores[row] for row in rows], device=device)
+            with products():
+                value = loss(features, labels)
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-            step += 1
-            if step == steps:
-                break
     model.eval()
 
 
 set_seed(arguments.seed)
-model = SentenceTransformer(arguments.model, device=arguments.device)
+model = SentenceTransformer(arguments.model, device="cpu")
 if arguments.max_length:
     model.max_seq_length = arguments.max_length
 results = {}
 if arguments.train:
     begun = time.monotonic()
     fit(model)
-    results["train_runtime"] = round(time.monotonic() - begun, 2)
-for table in arguments.tables:
-    texts, pairs, scores = columns(table)
-    begun = time.monotonic()
+    results["train_runtime"] = time.monotonic() - begun
+texts, pairs, scores = columns(arguments.test)
+with products():
     first, second = (model.encode(column, convert_to_tensor=True) for column in (texts, pairs))
-    seconds = time.monotonic() - begun
-    cosines = torch.nn.functional.cosine_similarity(first, second).cpu().numpy()
-    results[os.path.basename(table)] = {
-        "rows": len(texts),
-        "spearmanr": float(spearmanr(cosines, scores).statistic),
-        "pearson": float(pearsonr(cosines, scores).statistic),
-        "runtime": round(seconds, 2),
-    }
+cosines = torch.nn.functional.cosine_similarity(first.float(), second.float()).numpy()
+results["test_spearmanr"] = float(spearmanr(cosines, scores).statistic)
+results["test_pearson"] = float(pearsonr(cosines, scores).statistic)
+results["test_samples"] = len(texts)
 print(json.dumps(results))

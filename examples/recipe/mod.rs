@@ -217,6 +217,11 @@ impl Common {
             println!("{results}");
             return Ok(ExitCode::SUCCESS);
         }
+        for (rows, path) in [(sets.dev, &self.dev), (sets.test, &self.test)] {
+            if let (Some(rows), Some(path)) = (rows, path) {
+                model.check(rows).map_err(|error| in_file(path, error))?;
+            }
+        }
         let mut results = BTreeMap::new();
         if let Some(train) = sets.train {
             let checkpoints = Checkpoints::new(folder.path())
@@ -230,7 +235,11 @@ impl Common {
             if !self.quiet {
                 trainer = trainer.callback(ProgressBar::new());
             }
-            let report = trainer.run(model, train, sets.dev)?;
+            let report = trainer.run(model, train, sets.dev);
+            let report = report.map_err(|error| match &self.train {
+                Some(path) if matches!(error, Error::Row { .. }) => in_file(path, error),
+                _ => error,
+            })?;
             if let Some(status) = signals.received() {
                 let (step, out) = (report.global_step, folder.path().display());
                 eprintln!("stopped after step {step}; --resume goes on with the run in {out}");
@@ -253,6 +262,14 @@ impl Common {
         add(&mut results);
         println!("{}", folder.write_results(&results)?);
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An error that knows the row, but not the file.
+pub fn in_file(path: &Path, error: Error) -> Error {
+    Error::File {
+        path: path.to_owned(),
+        problem: error.chain(),
     }
 }
 

@@ -85,14 +85,43 @@ impl ChoiceFile {
         self
     }
 
-    /// All questions, in the order of the file.
+    /// All questions with their labels, in the order of the file.
     ///
     /// # Errors
     /// - [`Error::Read`]: the file cannot be opened, read or decompressed.
     /// - [`Error::File`]: it has no questions.
-    /// - [`Error::Line`]: a line is not UTF-8 or not an object, lacks the question or the
-    ///   endings, has fewer than two endings, or a label that is none of them.
+    /// - [`Error::Line`]: a line is not UTF-8 or not an object, lacks the question, the
+    ///   endings or the label, has fewer than two endings, or a label that is none of them.
     pub fn read(&self) -> Result<Vec<ChoiceExample>> {
+        self.read_with(true)
+    }
+
+    /// All questions without their labels, for prediction.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for what concerns labels.
+    pub fn read_questions(&self) -> Result<Vec<ChoiceExample>> {
+        self.read_with(false)
+    }
+
+    /// Whether the file has labels, as its first line tells; a file to predict may lack them.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, read or decompressed, or its first line is no object.
+    pub fn has_label(&self) -> Result<bool> {
+        let mut records = Records::new(
+            open(&self.path, self.unpack)?,
+            Format::JsonLines,
+            1,
+            &self.path,
+        );
+        Ok(match records.read()? {
+            Some((_, Record::Object(object))) => object.contains_key(&self.label),
+            _ => false,
+        })
+    }
+
+    fn read_with(&self, labels: bool) -> Result<Vec<ChoiceExample>> {
         let mut records = Records::new(
             open(&self.path, self.unpack)?,
             Format::JsonLines,
@@ -104,7 +133,7 @@ impl ChoiceFile {
             let Record::Object(object) = record else {
                 unreachable!("JSON lines are objects");
             };
-            let example = self.example(object);
+            let example = self.example(object, labels);
             examples.push(example.map_err(|problem| records.error(line, problem))?);
         }
         match examples.is_empty() {
@@ -116,7 +145,11 @@ impl ChoiceFile {
         }
     }
 
-    fn example(&self, object: &Map<String, Value>) -> Result<ChoiceExample, RowProblem> {
+    fn example(
+        &self,
+        object: &Map<String, Value>,
+        labels: bool,
+    ) -> Result<ChoiceExample, RowProblem> {
         let problem = |field: &str, problem: String| RowProblem::Field {
             field: field.to_owned(),
             problem,
@@ -135,17 +168,17 @@ impl ChoiceFile {
             return Err(problem(&key, format!("expected a string, found {found}")));
         };
         let (key, value) = found(&self.endings)?;
-        let list = value.as_array().and_then(|values| {
-            let texts = values.iter().map(|value| value.as_str().map(str::to_owned));
-            texts.collect::<Option<Vec<_>>>()
-        });
-        let Some(endings) = list else {
+        let Value::Array(values) = value else {
             let found = kind(value);
-            return Err(problem(
-                &key,
-                format!("expected a list of strings, found {found}"),
-            ));
+            let rule = format!("expected a list of strings, found {found}");
+            return Err(problem(&key, rule));
         };
+        let text = |value: &Value| {
+            let rule = || format!("expected a list of strings, found {} in it", kind(value));
+            let text = value.as_str().map(str::to_owned);
+            text.ok_or_else(|| problem(&key, rule()))
+        };
+        let endings = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         let index = |value: &Value| {
             // Some files have the index as a string.
             let text = value.as_str().and_then(|text| text.parse::<u64>().ok());
@@ -153,10 +186,15 @@ impl ChoiceFile {
             let refused = || problem(&self.label, format!("expected an index, found {value}"));
             index.map(|index| index as usize).ok_or_else(refused)
         };
+        let label = match (labels, object.get(&self.label)) {
+            (false, _) => None,
+            (true, Some(label)) => Some(index(label)?),
+            (true, None) => return Err(problem(&self.label, "absent".to_owned())),
+        };
         let example = ChoiceExample {
             question: question.clone(),
             endings,
-            label: object.get(&self.label).map(index).transpose()?,
+            label,
         };
         match example.problem() {
             Some(text) => Err(problem(&key, text)),

@@ -16,6 +16,7 @@ mod records;
 mod split;
 mod squad;
 mod table;
+pub(crate) mod tag_kinds;
 mod tagged;
 
 pub use choices::{ChoiceExample, ChoiceFile};

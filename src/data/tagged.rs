@@ -11,6 +11,7 @@ use super::format::Format;
 use super::labels::Labels;
 use super::lines::Lines;
 use super::records::{Record, Records, kind};
+use super::tag_kinds::TagKinds;
 use crate::error::{Error, Result, RowProblem};
 
 /// A sentence: its words, and what is to be learnt about each of them.
@@ -116,7 +117,7 @@ impl TaggedFile {
     /// - [`Error::File`]: it has no sentences.
     /// - [`Error::Line`]: a line is not UTF-8 or not an object, has another number of
     ///   columns than the first, or lacks a word or a tag; a sentence has no words, or
-    ///   more or fewer tags; a tag is not a known one.
+    ///   more or fewer tags; a tag is not a known one, or marks no entity where others do.
     pub fn read(&self) -> Result<Vec<TaggedWords>> {
         self.read_with(Some(&self.tags))
     }
@@ -188,6 +189,7 @@ impl TaggedFile {
         let mut lines = Lines::new(reader, 1, &self.path);
         // Of the first line with a word: whether it has tabs, and its number of columns.
         let mut layout = None;
+        let mut kinds = TagKinds::default();
         while lines.advance()? {
             let line = lines.content();
             let tabs = layout.map_or_else(|| line.contains('\t'), |(tabs, _)| tabs);
@@ -209,6 +211,7 @@ impl TaggedFile {
                 sentence.words.push(self.words.field(&fields, "the word")?);
                 if let Some(tags) = tags {
                     let tag = tags.field(&fields, "the tag")?;
+                    kinds.see(lines.number(), &tag);
                     sentence.tags.push(self.check(tag)?);
                 }
                 Ok(())
@@ -218,20 +221,31 @@ impl TaggedFile {
         if !sentence.words.is_empty() {
             sentences.push(sentence);
         }
-        Ok(sentences)
+        let columns = layout.map_or(1, |(_, columns)| columns);
+        let column = tags.and_then(|tags| tags.column).unwrap_or(columns - 1);
+        match kinds.odd_one(&column.to_string()) {
+            Some((line, problem)) => Err(lines.error(line, problem)),
+            None => Ok(sentences),
+        }
     }
 
     fn read_objects(&self, reader: impl BufRead, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
         let mut sentences = Vec::new();
+        let mut kinds = TagKinds::default();
         let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
         while let Some((line, record)) = records.read()? {
             let Record::Object(object) = record else {
                 unreachable!("JSON lines are objects");
             };
             let sentence = self.sentence(object, tags);
-            sentences.push(sentence.map_err(|problem| records.error(line, problem))?);
+            let sentence = sentence.map_err(|problem| records.error(line, problem))?;
+            sentence.tags.iter().for_each(|tag| kinds.see(line, tag));
+            sentences.push(sentence);
         }
-        Ok(sentences)
+        match kinds.odd_one(&self.tags.keys[0]) {
+            Some((line, problem)) => Err(records.error(line, problem)),
+            None => Ok(sentences),
+        }
     }
 
     fn sentence(

@@ -90,8 +90,9 @@ impl QaCollator {
             Some(rows) => Ok(rows),
             None => {
                 let problem = format!(
-                    "{} tokens leave too little room in rows of {longest} that share {}",
+                    "the {} tokens of `{}` leave too little room in rows of {longest} that share {}",
                     start - 2,
+                    example.id,
                     self.doc_stride
                 );
                 refuse("question", problem)

@@ -123,23 +123,3 @@ messages!(each_problem_of_a_gradient_is_said, GradientProblem {
     NotFinite () => "received a gradient that is not finite",
     Frozen () => "is frozen but received a gradient",
 });
-
-#[test]
-fn memory_that_has_run_out_is_told_from_other_failures() {
-    let of = |words: &str| {
-        let source = TchError::Torch(words.to_owned());
-        let doing = "multiplying".to_owned();
-        Error::Torch { doing, source }.out_of_memory()
-    };
-    let cuda = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of \
-                7.79 GiB\nException raised from malloc at CUDACachingAllocator.cpp:1145";
-    let found = of(cuda).expect("no memory");
-    assert!(found.ends_with("total capacity of 7.79 GiB"), "{found}");
-    let cpu = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate \
-               memory: you tried to allocate 64 bytes. Error code 12\nframe #0: c10";
-    let found = of(cpu).expect("no memory");
-    assert!(found.ends_with("Error code 12"), "{found}");
-    assert_eq!(of("mat1 and mat2 shapes cannot be multiplied"), None);
-    let other = Error::Worker { doing: "x" };
-    assert_eq!(other.out_of_memory(), None);
-}

@@ -13,7 +13,7 @@ pub(crate) mod weights;
 pub use backbone::{Backbone, BackboneBuilder};
 pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
 pub use config::{Activation, BertConfig};
-pub(crate) use decoder::{BertDecoder, Memory, Past};
+pub(crate) use decoder::{BertDecoder, Memory, Past, kept};
 pub use encoder::BertEncoder;
 pub(crate) use encoder::{
     LONGEST_ROW as LONGEST_FUSED_ROW, is_fused as layer_is_fused, matrix_tokens,

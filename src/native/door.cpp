@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "guard.h"
+#include "parallel.h"
 
 char bertfit_no_memory[] = "no memory is left for an error message";
 
@@ -128,6 +129,14 @@ DOOR char* bertfit_matmul_precision(int precision, int* was) {
         at::Context& context = at::globalContext();
         *was = static_cast<int>(context.float32MatmulPrecision());
         context.setFloat32MatmulPrecision(static_cast<at::Float32MatmulPrecision>(precision));
+    });
+}
+
+// Calls `work` with parts of 0..count, on libtorch's threads. It throws nothing.
+DOOR char* bertfit_in_parallel(int64_t count, void (*work)(void*, int64_t, int64_t),
+                               void* context) {
+    return guarded([&] {
+        bertfit::in_parallel(count, [&](int64_t begin, int64_t end) { work(context, begin, end); });
     });
 }
 

@@ -1,19 +1,31 @@
 //! The C library's allocator, which libtorch takes its tensors' memory from.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Keeps memory that tensors have given back, instead of returning it to the system and
 /// taking it anew a moment later, which costs a page fault for every 4 KiB. Call it once,
 /// at the start of a program that trains or predicts on a CPU; the process then keeps the
 /// most memory that it has used at once.
 ///
-/// It sets `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of glibc for the whole process, asks
+/// It sets `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of glibc for the whole process, sets
+/// `M_MXFAST` to 0, since every request of a tensor's size would sort the small blocks, asks
 /// the system for huge pages for the first 4 GiB of the heap (none of it is used before it
 /// is needed), and returns whether the former has worked. Elsewhere it does nothing and
 /// returns `false`. The library never calls it by itself, since memory is its user's.
 pub fn reuse_memory() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    return glibc::reuse_memory();
+    let is_reused = glibc::reuse_memory();
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    return false;
+    let is_reused = false;
+    REUSED.fetch_or(is_reused, Ordering::Relaxed);
+    is_reused
+}
+
+/// Whether [`reuse_memory`] has worked.
+static REUSED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn memory_is_reused() -> bool {
+    REUSED.load(Ordering::Relaxed)
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -26,6 +38,7 @@ mod glibc {
         fn free(block: *mut c_void);
         fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
     }
+    const M_MXFAST: c_int = 1;
     const M_TRIM_THRESHOLD: c_int = -1;
     const M_MMAP_THRESHOLD: c_int = -3;
     const MADV_HUGEPAGE: c_int = 14;
@@ -39,6 +52,7 @@ mod glibc {
         let set = |parameter, value| unsafe { mallopt(parameter, value) } == 1;
         let kept = set(M_MMAP_THRESHOLD, LARGEST as c_int) && set(M_TRIM_THRESHOLD, c_int::MAX);
         if kept {
+            set(M_MXFAST, 0);
             want_huge_pages();
         }
         kept

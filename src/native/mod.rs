@@ -7,18 +7,22 @@
 mod floats;
 pub(crate) mod fused;
 mod memory;
+mod parallel;
 mod products;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::OnceLock;
 
 use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
 pub(crate) use floats::floats;
+pub(crate) use memory::memory_is_reused;
 pub use memory::reuse_memory;
+pub(crate) use parallel::in_parallel;
 pub(crate) use products::OneDnn;
 
 /// Kinds of argument, in the order of `Tag` in door.cpp.
@@ -104,6 +108,19 @@ impl Op {
         let message = unsafe { bertfit_find(name.as_ptr(), overload.as_ptr(), &mut found) };
         check(message)?;
         Ok(Self(found))
+    }
+
+    /// The same, looked up once and kept in `place`.
+    pub(crate) fn once(
+        place: &OnceLock<Self>,
+        name: &str,
+        overload: &str,
+    ) -> Result<Self, TchError> {
+        if let Some(op) = place.get() {
+            return Ok(*op);
+        }
+        let op = Self::find(name, overload)?;
+        Ok(*place.get_or_init(|| op))
     }
 
     /// Calls the operator, and returns the tensors that it returns. Arguments that

@@ -58,7 +58,8 @@ impl BertClassifierBuilder {
         self.sequence.check(&config, PROBLEM_TYPE)?;
         let labels = source.labels(&config, ARCHITECTURE)?;
         if labels.len() < 2 {
-            return Err(Error::config("labels", "at least 2 classes", labels.len()));
+            let only = format!("only `{}`", labels.names().join("`, `"));
+            return Err(Error::config("labels", "at least 2 classes", only));
         }
         self.loss.check(labels.len())?;
         Ok(BertClassifier {

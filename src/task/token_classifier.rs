@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::data::Labels;
+use crate::data::tag_kinds::marks_entities;
 use crate::encode::{Encoding, IGNORED, Inputs, TagCollator, TagTarget, Truncation, WordWindows};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
@@ -313,14 +314,7 @@ impl FineTuner for BertTokenClassifier {
 impl BertTokenClassifier {
     /// Whether the tags mark entities, and not parts of speech, say.
     fn tags_entities(&self) -> bool {
-        let marks = |name: &String| {
-            let mut characters = name.chars();
-            let prefix = characters
-                .next()
-                .is_some_and(|first| "BIESLU".contains(first));
-            name == "O" || prefix && characters.next() == Some('-')
-        };
-        self.labels.names().iter().all(marks)
+        self.labels.names().iter().all(|name| marks_entities(name))
     }
 }
 

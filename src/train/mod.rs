@@ -10,6 +10,7 @@ mod frozen_cache;
 mod gradient_check;
 mod identity;
 pub mod memory;
+mod norm;
 mod not_finite;
 mod optimizer;
 #[cfg(feature = "progress")]

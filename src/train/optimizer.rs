@@ -10,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result, TorchContext};
 use crate::native::{self, Arg, Op};
 use crate::train::config::ensure;
+use crate::train::norm::norm_of;
 use crate::train::row_adamw::{self, Rows};
 
 /// The numbers of AdamW, but for the learning rate.
@@ -133,7 +134,6 @@ impl AdamW {
     /// # Errors
     /// When libtorch refuses an operation.
     pub fn gradient_norm(&self) -> Result<f64> {
-        static NORMS: OnceLock<Op> = OnceLock::new();
         let norm = || -> Result<f64, TchError> {
             let mut gradients = self.gradients_of(|_| true)?.1;
             for slot in &self.slots {
@@ -141,12 +141,7 @@ impl AdamW {
                     gradients.push(gradient.f_values()?);
                 }
             }
-            if gradients.is_empty() {
-                return Ok(0.0);
-            }
-            let norms = found(&NORMS, "aten::_foreach_norm", "Scalar")?;
-            let norms = norms.call(&[Arg::Tensors(&gradients), Arg::Double(2.0)])?;
-            Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])
+            norm_of(&gradients)
         };
         tch::no_grad(norm).doing("measuring gradients")
     }
@@ -162,7 +157,7 @@ impl AdamW {
         let (first, second) = self.config.betas;
         let step = || -> Result<(), TchError> {
             self.step_by_rows(learning_rate, gradient_factor)?;
-            let fused = found(&FUSED, "aten::_fused_adamw_", "")?;
+            let fused = Op::once(&FUSED, "aten::_fused_adamw_", "")?;
             // The kernel divides, in the same pass in which it moves the weights.
             let divisor = Tensor::f_full([], 1.0 / gradient_factor, (Kind::Float, self.device()))?;
             for decays in [true, false] {
@@ -303,13 +298,4 @@ fn sparse_gradient(weight: &Tensor) -> Result<Option<Tensor>, TchError> {
         true => gradient.f_coalesce().map(Some),
         false => Ok(None),
     }
-}
-
-/// An operator that is looked up once.
-fn found(place: &OnceLock<Op>, name: &str, overload: &str) -> Result<Op, TchError> {
-    if let Some(op) = place.get() {
-        return Ok(*op);
-    }
-    let op = Op::find(name, overload)?;
-    Ok(*place.get_or_init(|| op))
 }

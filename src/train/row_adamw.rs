@@ -5,7 +5,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::native::floats;
+use crate::native::{self, floats};
 
 /// The rows of one table that have had a gradient.
 #[derive(Debug)]
@@ -64,33 +64,28 @@ impl Rows {
                 .zip(m.chunks_mut(at_once * width))
                 .zip(v.chunks_mut(at_once * width))
                 .zip(self.0.chunks_mut(at_once));
-            rayon::scope(|scope| {
-                for (part, (((w, m), v), used)) in parts.enumerate() {
-                    let places = &places;
-                    scope.spawn(move |_| {
-                        let first = part * at_once;
-                        let mut next = places.partition_point(|&place| (place as usize) < first);
-                        let rows = w
-                            .chunks_exact_mut(width)
-                            .zip(m.chunks_exact_mut(width))
-                            .zip(v.chunks_exact_mut(width))
-                            .zip(used);
-                        for (row, (((w, m), v), used)) in rows.enumerate() {
-                            if places.get(next) == Some(&((first + row) as i64)) {
-                                let g = &g[next * width..][..width];
-                                *used = true;
-                                next += 1;
-                                factors.with_gradient(w, m, v, g);
-                            } else if *used {
-                                factors.without_gradient(w, m, v);
-                            } else if factors.kept != 1.0 {
-                                w.iter_mut().for_each(|w| *w *= factors.kept);
-                            }
-                        }
-                    });
+            native::in_parallel(parts.enumerate(), |(part, (((w, m), v), used))| {
+                let first = part * at_once;
+                let mut next = places.partition_point(|&place| (place as usize) < first);
+                let rows = w
+                    .chunks_exact_mut(width)
+                    .zip(m.chunks_exact_mut(width))
+                    .zip(v.chunks_exact_mut(width))
+                    .zip(used);
+                for (row, (((w, m), v), used)) in rows.enumerate() {
+                    if places.get(next) == Some(&((first + row) as i64)) {
+                        let g = &g[next * width..][..width];
+                        *used = true;
+                        next += 1;
+                        factors.with_gradient(w, m, v, g);
+                    } else if *used {
+                        factors.without_gradient(w, m, v);
+                    } else if factors.kept != 1.0 {
+                        w.iter_mut().for_each(|w| *w *= factors.kept);
+                    }
                 }
-            });
-        })
+            })
+        })?
     }
 }
 

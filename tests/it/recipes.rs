@@ -3,6 +3,7 @@
 //! contract.
 
 mod embeddings;
+mod hostile;
 mod long_texts;
 
 use std::path::Path;
@@ -333,6 +334,7 @@ fn texts_are_written() {
                 "test_loss",
                 "test_bleu",
                 "test_rougeL",
+                "test_sari",
                 "train_loss",
             ],
         );
@@ -340,14 +342,26 @@ fn texts_are_written() {
         let written = bench.predictions(out);
         assert_eq!(written.len(), rows.len());
         let (mut bleu, mut rouge) = (bertfit::Bleu::new(), bertfit::RougeL::new());
-        for (object, (_, label)) in written.iter().zip(rows) {
+        let (mut sari, mut copy_bleu) = (bertfit::Sari::new(), bertfit::Bleu::new());
+        let mut copy_sari = bertfit::Sari::new();
+        for (object, (source, label)) in written.iter().zip(rows) {
             let text = object["text"].as_str().expect("a text");
             assert_eq!(object.as_object().expect("an object").len(), 1);
             bleu.update(text, &[label]);
             rouge.update(text, &[label]);
+            sari.update(source, text, &[label]);
+            copy_bleu.update(source, &[label]);
+            copy_sari.update(source, source, &[label]);
         }
-        assert_eq!(results["test_bleu"], json!(bleu.score()));
-        assert_eq!(results["test_rougeL"], json!(rouge.score()));
+        for (name, score) in [
+            ("test_bleu", bleu.score()),
+            ("test_rougeL", rouge.score()),
+            ("test_sari", sari.score()),
+            ("test_copy_bleu", copy_bleu.score()),
+            ("test_copy_sari", copy_sari.score()),
+        ] {
+            assert_eq!(results[name], json!(score), "{name}");
+        }
         // The best epoch is picked by texts if that is wanted, and only then.
         let state = read_json(bench.0.path().join(out).join("trainer_state.json"));
         let in_epochs = state["log_history"].to_string().contains("eval_bleu");

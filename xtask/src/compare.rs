@@ -78,7 +78,7 @@ const fn fit(epochs: &'static str, lr: &'static str, batch_size: &'static str, m
 const MULTI: &str = "multi_label_classification";
 
 #[rustfmt::skip] // one line each
-const SETS: [Set; 8] = [
+const SETS: [Set; 9] = [
     Set {
         name: "cola", title: "CoLA, dev", recipe: "text_classification",
         train: File::Whole("cola/train.tsv"), test: File::Whole("cola/dev.tsv"),
@@ -104,6 +104,17 @@ const SETS: [Set; 8] = [
         ],
         ours: &[],
         fit: fit("4", "1e-4", "32", "128"), seeds: 3,
+        metrics: &[metric("Spearman correlation", "test_spearmanr", 100.0)],
+    },
+    Set {
+        name: "embeddings", title: "STS-B, test, by cosines", recipe: "sentence_embeddings",
+        train: File::Whole("stsb/train.tsv"), test: File::Whole("stsb/test.tsv"),
+        reading: &[
+            "--text-column", "sentence1", "--pair-column", "sentence2", "--label-column", "score",
+            "--max-score", "5", "--loss", "cosent",
+        ],
+        ours: &[],
+        fit: fit("4", "2e-5", "32", "128"), seeds: 3,
         metrics: &[metric("Spearman correlation", "test_spearmanr", 100.0)],
     },
     Set {
@@ -229,7 +240,10 @@ impl Sides<'_> {
     }
 
     fn peer(&self, name: &str) -> Command {
-        let mut command = self.script("finetune.py");
+        let mut command = self.script(match name {
+            "sentence_embeddings" => "embeddings.py",
+            _ => "finetune.py",
+        });
         command.arg(name);
         command.current_dir(self.workspace.root());
         // What bertfit does by itself.

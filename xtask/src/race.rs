@@ -38,6 +38,9 @@ type Goal = (
     f64,
 );
 
+/// How a line about the limit of the products begins.
+const LIMIT: &str = "Matrix products of this size";
+
 /// Stands for the number of the round, so that accuracies are of several seeds.
 const SEED: &str = "{seed}";
 
@@ -68,7 +71,8 @@ const GOALS: [Goal; 19] = [
     ('e', "ten epochs of the head alone, cached against not", "head, cached", "head", SPEED, 8.0),
 ];
 
-/// Runs the contests whose letters are in `contests` (all if empty).
+/// Runs the contests whose letters are among the arguments (all if there are none), and keeps
+/// the rows of the others.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut rounds = 3;
     let mut contests = String::new();
@@ -122,9 +126,10 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             }
         }
     }
-    let table = table(&goals, &figures, rounds);
+    let block = Block::open(workspace, "docs/benchmarks.md", START, END)?;
+    let table = table(&goals, &figures, rounds, block.text());
     println!("{table}");
-    Block::open(workspace, "docs/benchmarks.md", START, END)?.replace(&table)
+    block.replace(&table)
 }
 
 fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
@@ -204,20 +209,34 @@ fn entries(workspace: &Workspace) -> Result<Vec<Entry>> {
     ])
 }
 
-fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: usize) -> String {
+/// What is written: the rows of `goals` from the figures, all others from `old`.
+fn table(
+    goals: &[Goal],
+    figures: &BTreeMap<(&str, String), Vec<f64>>,
+    rounds: usize,
+    old: &str,
+) -> String {
     let of = |entry, figure: &str| figures.get(&(entry, figure.to_owned()));
     let mut lines = vec![
         format!("On {}.", machine()),
         String::new(),
         format!(
-            "Medians of {rounds} rounds, each with a seed of its own; the ratio is bertfit's figure over the other's, in brackets the lowest and the highest of a round."
+            "Medians of {rounds} rounds{}, each with a seed of its own; the ratio is bertfit's figure over the other's, in brackets the lowest and the highest of a round.",
+            match goals.len() < GOALS.len() {
+                true => " (of an earlier run for the contests that were not run again)",
+                false => "",
+            }
         ),
         String::new(),
         "| contest | bertfit | other | ratio | goal |".to_owned(),
         "| --- | --- | --- | --- | --- |".to_owned(),
     ];
-    for &(_, what, ours, peer, figure, at_least) in goals {
-        let (Some(ours), Some(peer)) = (of(ours, figure), of(peer, figure)) else {
+    for &(_, what, ours, peer, figure, at_least) in &GOALS {
+        let run = goals.iter().any(|goal| goal.1 == what);
+        let (true, Some(ours), Some(peer)) = (run, of(ours, figure), of(peer, figure)) else {
+            let start = format!("| {what} |");
+            let kept = old.lines().find(|line| line.starts_with(&start));
+            lines.extend(kept.map(str::to_owned));
             continue;
         };
         let mut ratios: Vec<f64> = ours.iter().zip(peer).map(|(a, b)| a / b).collect();
@@ -237,6 +256,10 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
             ratios[0],
             ratios[ratios.len() - 1],
         ));
+    }
+    if !figures.keys().any(|(name, _)| *name == "limit") {
+        let kept = old.lines().filter(|line| line.starts_with(LIMIT));
+        lines.extend(kept.flat_map(|line| [String::new(), line.to_owned()]));
     }
     for precision in ["f32", "bf16"] {
         // Operations of a step: six for each weight of the layers and token, and attention's.
@@ -275,7 +298,7 @@ fn table(goals: &[Goal], figures: &BTreeMap<(&str, String), Vec<f64>>, rounds: u
                 let (limit, reached) = (median(limit), operations * median(speed) / 1e9);
                 lines.push(String::new());
                 lines.push(format!(
-                    "Matrix products of this size in {precision} reach {limit:.0} GFLOP/s here; \
+                    "{LIMIT} in {precision} reach {limit:.0} GFLOP/s here; \
                      {what} {reached:.0}, {:.0} % of it.",
                     100.0 * reached / limit
                 ));
@@ -348,5 +371,22 @@ mod tests {
     fn a_median_favours_neither_half() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn rows_of_contests_that_were_not_run_are_kept() {
+        let figures = |speeds: [f64; 2]| {
+            let names = ["tokenize", "tokenize, peer"];
+            let figure = |(name, speed)| ((name, SPEED.to_owned()), vec![speed]);
+            BTreeMap::from_iter(names.into_iter().zip(speeds).map(figure))
+        };
+        let goals: Vec<Goal> = GOALS.into_iter().filter(|goal| goal.0 == 'd').collect();
+        let other = "| prediction on IMDb, 512 tokens, f32 | 3.000 | 1.000 | 3.00 |";
+        let text = table(&goals, &figures([6.0, 2.0]), 1, other);
+        let row = "| tokenization of SST-2 | 6.000 | 2.000 | 3.00 (3.00 to 3.00) | at least 1 |";
+        assert!(text.contains(&format!("{other}\n{row}\n")), "{text}");
+        let text = table(&goals, &figures([8.0, 2.0]), 1, &text);
+        assert_eq!(text.matches("tokenization").count(), 1, "{text}");
+        assert!(text.contains(other) && text.contains("4.00"), "{text}");
     }
 }

@@ -13,6 +13,17 @@ pub(super) struct KeyValue {
 }
 
 impl KeyValue {
+    pub(super) fn shallow_clone(&self) -> Self {
+        Self {
+            key: self.key.shallow_clone(),
+            value: self.value.shallow_clone(),
+        }
+    }
+
+    pub(super) fn requires_grad(&self) -> bool {
+        self.key.requires_grad() || self.value.requires_grad()
+    }
+
     pub(super) fn rows(&self) -> i64 {
         self.key.size()[0]
     }

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use self::attention::KeyValue;
 use super::config::BertConfig;
-use super::encoder::{Attention, BertEncoder, Embeddings, Layer, Output};
+use super::encoder::{Attention, BertEncoder, Embeddings, Layer, Output, Tape};
 use crate::encode::LOWEST;
 use crate::error::{Result, TorchContext};
 
@@ -59,6 +59,20 @@ fn select(layers: &[KeyValue], rows: &Tensor) -> Result<Vec<KeyValue>> {
     layers
         .collect::<std::result::Result<_, _>>()
         .doing("choosing sequences")
+}
+
+/// Bytes that a decoder keeps for the backward pass of rows of which it reads these lengths and
+/// writes so many tokens, by libtorch's operators in float32.
+pub(crate) fn kept(config: &BertConfig, read: &[usize], written: usize) -> u64 {
+    let size = |size: i64| size as u64;
+    let (hidden, wide) = (size(config.hidden_size), size(config.intermediate_size));
+    let (read, rows) = (read.iter().sum::<usize>() as u64, read.len() as u64);
+    let tokens = rows * written as u64;
+    // Two attentions with their norms, a feed-forward net; keys and values of what is read.
+    let states = tokens * (17 * hidden + 2 * wide) + 2 * read * hidden;
+    // Shares, dropout's factors and their product.
+    let scores = 3 * size(config.num_attention_heads) * written as u64 * (tokens + read);
+    4 * size(config.num_hidden_layers) * (states + scores)
 }
 
 impl BertDecoder {
@@ -111,51 +125,75 @@ impl BertDecoder {
     }
 
     /// Token ids `[R, T]` to hidden states `[R, T, H]`; there may be several rows, side by
-    /// side, for each input that is remembered. With `past`, the ids are the next
-    /// token of each row, `[R, 1]`, which joins the past.
+    /// side, for each input that is remembered. With a `tape` that is on, the layers are
+    /// computed again in the backward pass.
     pub(crate) fn forward(
         &self,
         input_ids: &Tensor,
         memory: &Memory,
-        mut past: Option<&mut Past>,
         train: bool,
+        tape: &Tape,
     ) -> Result<Tensor> {
+        let mut state = self.embed(input_ids, 0, train)?;
+        let length = input_ids.size()[1];
+        // What comes later is hidden.
+        let place = (Kind::Float, state.device());
+        let causal = Tensor::f_full([1, 1, length, length], LOWEST, place)
+            .and_then(|bias| bias.f_triu(1))
+            .doing("hiding what comes later")?;
+        let checkpointing = train && tape.is_on();
+        if checkpointing {
+            state = tape.cut(state)?;
+        }
+        for (layer, seen) in self.layers.iter().zip(&memory.layers) {
+            let is_trained = layer.is_trained() || seen.requires_grad();
+            let layer = layer.shared();
+            let (causal, seen) = (causal.shallow_clone(), seen.shallow_clone());
+            let padding = memory.bias.shallow_clone();
+            let through = move |state: &Tensor| {
+                let own = layer.own.attention.key_value(state)?;
+                layer.forward(state, (&own, Some(&causal)), (&seen, &padding), train)
+            };
+            state = match checkpointing {
+                true => tape.forward(state, is_trained, through)?,
+                false => through(&state)?,
+            };
+        }
+        Ok(state)
+    }
+
+    /// The next token of each row, `[R, 1]`, which joins the past, to its state `[R, 1, H]`.
+    pub(crate) fn next(
+        &self,
+        input_ids: &Tensor,
+        memory: &Memory,
+        past: &mut Past,
+    ) -> Result<Tensor> {
+        let mut state = self.embed(input_ids, past.length(), false)?;
+        let mut seen = Vec::with_capacity(self.layers.len());
+        for (number, (layer, memory_of_layer)) in self.layers.iter().zip(&memory.layers).enumerate()
+        {
+            let mut own = layer.own.attention.key_value(&state)?;
+            if let Some(before) = past.0.get(number) {
+                own = before.followed_by(&own).doing("remembering tokens")?;
+            }
+            let memory = (memory_of_layer, &memory.bias);
+            state = layer.forward(&state, (&own, None), memory, false)?;
+            seen.push(own);
+        }
+        past.0 = seen;
+        Ok(state)
+    }
+
+    /// Token ids `[R, T]`, of which `before` stand before the first, to `[R, T, H]`.
+    fn embed(&self, input_ids: &Tensor, before: i64, train: bool) -> Result<Tensor> {
         let (_, length) = input_ids.size2().doing("reading inputs")?;
-        let before = past.as_ref().map_or(0, |past| past.length());
         let place = (Kind::Int64, input_ids.device());
         let positions = Tensor::f_arange_start(before, before + length, place)
             .and_then(|positions| positions.f_expand_as(input_ids))
             .doing("numbering positions")?;
         let types = input_ids.f_zeros_like().doing("reading inputs")?;
-        let mut state = self.embeddings.of(input_ids, &types, &positions, train)?;
-        // What comes later is hidden; nothing comes after the next token.
-        let causal = match past {
-            Some(_) => None,
-            None => Some(
-                Tensor::f_full(
-                    [1, 1, length, length],
-                    LOWEST,
-                    (Kind::Float, state.device()),
-                )
-                .and_then(|bias| bias.f_triu(1))
-                .doing("hiding what comes later")?,
-            ),
-        };
-        let mut seen = Vec::with_capacity(self.layers.len());
-        for (number, (layer, memory_of_layer)) in self.layers.iter().zip(&memory.layers).enumerate()
-        {
-            let mut own = layer.own.attention.key_value(&state)?;
-            if let Some(before) = past.as_ref().and_then(|past| past.0.get(number)) {
-                own = before.followed_by(&own).doing("remembering tokens")?;
-            }
-            let memory = (memory_of_layer, &memory.bias);
-            state = layer.forward(&state, (&own, causal.as_ref()), memory, train)?;
-            seen.push(own);
-        }
-        if let Some(past) = &mut past {
-            past.0 = seen;
-        }
-        Ok(state)
+        self.embeddings.of(input_ids, &types, &positions, train)
     }
 }
 
@@ -175,6 +213,20 @@ impl DecoderLayer {
             cross: Attention::new(&(&cross / "self"), config)?,
             cross_output: Output::new(&(&cross / "output"), config.hidden_size, config)?,
         })
+    }
+
+    /// The same with the same weights.
+    fn shared(&self) -> Self {
+        Self {
+            own: self.own.shared(),
+            cross: self.cross.shared(),
+            cross_output: self.cross_output.shared(),
+        }
+    }
+
+    /// Whether any weight of the layer is trained.
+    fn is_trained(&self) -> bool {
+        self.own.is_trained() || self.cross.is_trained() || self.cross_output.is_trained()
     }
 
     /// `[R, T, H]` to `[R, T, H]`, by its own keys and values and the encoder's, each with

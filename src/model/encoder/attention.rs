@@ -41,7 +41,7 @@ impl Attention {
     }
 
     /// The same with the same weights.
-    pub(super) fn shared(&self) -> Self {
+    pub(in crate::model) fn shared(&self) -> Self {
         Self {
             query: self.query.shared(),
             key: self.key.shared(),
@@ -86,7 +86,7 @@ impl Attention {
         fused::attention(x, dense, rows, self.heads, dropout).doing("attending")
     }
 
-    pub(super) fn is_trained(&self) -> bool {
+    pub(in crate::model) fn is_trained(&self) -> bool {
         [&self.query, &self.key, &self.value]
             .into_iter()
             .any(Linear::is_trained)

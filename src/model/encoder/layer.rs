@@ -69,7 +69,7 @@ impl Layer {
     }
 
     /// The same with the same weights.
-    pub(super) fn shared(&self) -> Self {
+    pub(in crate::model) fn shared(&self) -> Self {
         Self {
             attention: self.attention.shared(),
             attention_output: self.attention_output.shared(),
@@ -119,7 +119,7 @@ impl Layer {
     }
 
     /// Whether any weight of the layer is trained.
-    pub(super) fn is_trained(&self) -> bool {
+    pub(in crate::model) fn is_trained(&self) -> bool {
         self.attention.is_trained()
             || self.attention_output.is_trained()
             || self.intermediate.is_trained()
@@ -160,7 +160,7 @@ impl Output {
         self.norm.forward(&sum)
     }
 
-    fn shared(&self) -> Self {
+    pub(in crate::model) fn shared(&self) -> Self {
         Self {
             dense: self.dense.shared(),
             norm: self.norm.shared(),
@@ -178,7 +178,7 @@ impl Output {
         Ok(State { full, short })
     }
 
-    fn is_trained(&self) -> bool {
+    pub(in crate::model) fn is_trained(&self) -> bool {
         self.dense.is_trained() || self.norm.is_trained()
     }
 }

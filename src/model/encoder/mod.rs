@@ -19,7 +19,7 @@ pub(crate) use self::layer::{LONGEST_ROW, is_fused};
 pub(super) use self::layer::{Layer, Output};
 use self::layout::Layout;
 pub(crate) use self::layout::matrix_tokens;
-use self::tape::Tape;
+pub(super) use self::tape::Tape;
 use super::config::BertConfig;
 use super::linear::Linear;
 use crate::encode::Inputs;
@@ -153,7 +153,12 @@ impl BertEncoder {
         &self,
         recompute: impl Fn(&dyn Fn() -> Result<Tensor>) -> Result<Tensor>,
     ) -> Result<()> {
-        self.tape.backward(&self.layers, recompute)
+        self.tape.backward(recompute)
+    }
+
+    /// Where a decoder's layers join gradient checkpointing.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// The last state `[T, H]`; `states` gets all of them as `[B, L, H]`. Layers whose
@@ -191,7 +196,15 @@ impl BertEncoder {
         for (number, layer) in self.layers.iter().enumerate().skip(done) {
             let train = train && known.is_none_or(|known| number >= known.layers);
             state = match checkpointing && train {
-                true => State::new(self.tape.forward(number, layer, state.full, layout)?)?,
+                true => {
+                    let is_trained = layer.is_trained();
+                    let (layer, layout) = (layer.shared(), layout.shallow_clone());
+                    let again = move |input: &Tensor| {
+                        let state = State::new(input.shallow_clone())?;
+                        Ok(layer.forward(&state, &layout, true)?.full)
+                    };
+                    State::new(self.tape.forward(state.full, is_trained, again)?)?
+                }
                 false => layer.forward(&state, layout, train)?,
             };
             see(&state.full)?;

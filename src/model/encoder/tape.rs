@@ -3,38 +3,47 @@
 //! The gradients are the same bit for bit, since dropout draws the same numbers again.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::{self, Debug, Formatter};
 
 use tch::{Tensor, no_grad};
 
-use super::layer::{Layer, State};
-use super::layout::Layout;
 use crate::error::{Result, TorchContext};
 use crate::native;
 
 /// What the forward passes since the last backward pass have kept.
 #[derive(Debug, Default)]
-pub(super) struct Tape {
+pub(crate) struct Tape {
     is_on: Cell<bool>,
     segments: RefCell<Vec<Segment>>,
 }
 
 /// A piece of a forward pass that libtorch's graph does not cover, or only one end of it.
-#[derive(Debug)]
 enum Segment {
     /// Where the graph below ends, and the leaf that goes on from there.
     Cut { end: Tensor, leaf: Tensor },
     /// A layer between two leaves, and the generator's state before it.
     Layer {
-        number: usize,
-        layout: Layout,
+        layer: Recompute,
         input: Tensor,
         output: Tensor,
         generator: Vec<u8>,
     },
 }
 
+/// What a layer makes of its input in training.
+type Recompute = Box<dyn Fn(&Tensor) -> Result<Tensor> + Send>;
+
+impl Debug for Segment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cut { .. } => "Cut",
+            Self::Layer { .. } => "Layer",
+        })
+    }
+}
+
 impl Tape {
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
     }
 
@@ -45,7 +54,7 @@ impl Tape {
     }
 
     /// Begins a pass at a state that may have a graph.
-    pub(super) fn cut(&self, end: Tensor) -> Result<Tensor> {
+    pub(crate) fn cut(&self, end: Tensor) -> Result<Tensor> {
         if !end.requires_grad() {
             return Ok(end);
         }
@@ -55,24 +64,23 @@ impl Tape {
         Ok(next)
     }
 
-    /// The output of a layer, computed without a graph.
-    pub(super) fn forward(
+    /// The output of a layer, computed without a graph; `is_trained` says whether anything
+    /// but the input wants a gradient.
+    pub(crate) fn forward(
         &self,
-        number: usize,
-        layer: &Layer,
         input: Tensor,
-        layout: &Layout,
+        is_trained: bool,
+        layer: impl Fn(&Tensor) -> Result<Tensor> + Send + 'static,
     ) -> Result<Tensor> {
-        if !input.requires_grad() && !layer.is_trained() {
-            return through(layer, &input, layout);
+        if !input.requires_grad() && !is_trained {
+            return layer(&input);
         }
         let generator = native::generator_state(input.device());
         let generator = generator.doing("reading the random generator")?;
-        let output = leaf(&no_grad(|| through(layer, &input, layout))?)?;
+        let output = leaf(&no_grad(|| layer(&input))?)?;
         let next = output.shallow_clone();
         self.segments.borrow_mut().push(Segment::Layer {
-            number,
-            layout: layout.shallow_clone(),
+            layer: Box::new(layer),
             input,
             output,
             generator,
@@ -84,7 +92,6 @@ impl Tape {
     /// `recompute` runs a layer as the forward pass did.
     pub(super) fn backward(
         &self,
-        layers: &[Layer],
         recompute: impl Fn(&dyn Fn() -> Result<Tensor>) -> Result<Tensor>,
     ) -> Result<()> {
         let mut now = None;
@@ -92,8 +99,7 @@ impl Tape {
             match segment {
                 Segment::Cut { end, leaf } => go_through(&end, &leaf)?,
                 Segment::Layer {
-                    number,
-                    layout,
+                    layer,
                     input,
                     output,
                     generator,
@@ -105,7 +111,7 @@ impl Tape {
                     }
                     native::set_generator_state(device, &generator)
                         .doing("restoring the random generator")?;
-                    let again = recompute(&|| through(&layers[number], &input, &layout))?;
+                    let again = recompute(&|| layer(&input))?;
                     go_through(&again, &output)?;
                 }
             }
@@ -121,12 +127,6 @@ impl Tape {
     fn pop(&self) -> Option<Segment> {
         self.segments.borrow_mut().pop()
     }
-}
-
-/// What a layer makes of its input in training.
-fn through(layer: &Layer, input: &Tensor, layout: &Layout) -> Result<Tensor> {
-    let state = State::new(input.shallow_clone())?;
-    Ok(layer.forward(&state, layout, true)?.full)
 }
 
 /// The same numbers, without their past, with a gradient of their own.

@@ -11,6 +11,7 @@
 #include "../guard.h"
 #include "short_head.h"
 #include "tensors.h"
+#include "weight_gradient.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -189,12 +190,12 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         const bool all_trained = context->needs_input_grad(1) && context->needs_input_grad(3) &&
                                  context->needs_input_grad(5);
         at::Tensor weights;
-        if (all_trained) weights = at::mm(all_parts.t(), x).to(at::kFloat);
+        if (all_trained) weights = weight_gradient(all_parts, x);
         for (int64_t i = 0; i < 3; ++i) {
             if (all_trained) {
                 results[1 + 2 * i] = weights.narrow(0, i * width, width);
             } else if (context->needs_input_grad(1 + 2 * i)) {
-                results[1 + 2 * i] = at::mm(parts_gradients[i].t(), x).to(at::kFloat);
+                results[1 + 2 * i] = weight_gradient(parts_gradients[i], x);
             }
             results[2 + 2 * i] = sums.row(i);
         }

@@ -7,6 +7,7 @@
 
 #include "../guard.h"
 #include "tensors.h"
+#include "weight_gradient.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -171,7 +172,7 @@ DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, co
                               const at::Tensor& weight) {
     DenseGradients gradients;
     if (context->needs_input_grad(0)) gradients.x = at::mm(dy, weight);
-    if (context->needs_input_grad(1)) gradients.weight = at::mm(dy.t(), x).to(at::kFloat);
+    if (context->needs_input_grad(1)) gradients.weight = weight_gradient(dy, x);
     return gradients;
 }
 
@@ -306,6 +307,7 @@ DOOR char* bertfit_dense_gelu(const at::Tensor* const* inputs, Take take, void* 
     return guarded([&] {
         const at::Tensor &x = *inputs[0], &weight = *inputs[1], &bias = *inputs[2];
         bertfit::check_dense(x, weight, bias);
+        bertfit::copy_with_graph(weight, x.scalar_type());
         take(context, new at::Tensor(bertfit::DenseGelu::apply(x, weight, bias)));
     });
 }
@@ -323,6 +325,7 @@ DOOR char* bertfit_dense_add_norm(const at::Tensor* const* inputs, double eps, d
         bertfit::check_weight(gamma, bias.sizes(), "gamma");
         bertfit::check_weight(beta, bias.sizes(), "beta");
         TORCH_CHECK(dropout >= 0 && dropout < 1, "dropout is not from 0 to below 1");
+        bertfit::copy_with_graph(weight, x.scalar_type());
         for (const at::Tensor& result : bertfit::DenseAddNorm::apply(x, weight, bias, residual,
                                                                      gamma, beta, eps, dropout))
             take(context, new at::Tensor(result));

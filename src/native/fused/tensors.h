@@ -4,8 +4,6 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <ATen/TensorIterator.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -17,6 +15,7 @@
 
 #include <mutex>
 
+#include "../parallel.h"
 #include "dropout.h"
 
 namespace bertfit {
@@ -28,23 +27,6 @@ E* data(const at::Tensor& tensor) {
 
 inline at::Tensor empty(at::IntArrayRef size, at::ScalarType kind) {
     return at::empty(size, at::TensorOptions().dtype(kind));
-}
-
-// Calls `work` with parts of 0..count on libtorch's threads, as many as it has. Its own
-// iterator hands the parts out, since this file cannot be compiled with OpenMP: libtorch
-// brings an OpenMP of its own, and a second one would compete with it.
-template <typename F>
-void in_parallel(int64_t count, const F& work) {
-    if (count == 0) return;
-    if (at::get_num_threads() == 1) return work(0, count);
-    const at::Tensor places = empty({count}, at::kByte);
-    const char* base = static_cast<const char*>(places.data_ptr());
-    auto iterator = at::TensorIteratorConfig().check_all_same_dtype(false).resize_outputs(false).declare_static_shape({count}).add_output(places).build();
-    const auto loop = [&](char** pointers, const int64_t*, int64_t size) {
-        const int64_t begin = pointers[0] - base;
-        work(begin, begin + size);
-    };
-    iterator.for_each(loop, 1);
 }
 
 // While it lives, products are computed in the numbers that they are given.
@@ -82,6 +64,12 @@ inline int64_t threads() { return at::get_num_threads(); }
 inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
     if (kind == at::kFloat) return weight;
     return at::autocast::cached_cast(kind, weight, c10::DeviceType::CPU);
+}
+
+// Makes that copy before an operation does, inside of which nothing has a graph: the copy is
+// also that of libtorch's operators, which need its graph where they have the same weight.
+inline void copy_with_graph(const at::Tensor& weight, at::ScalarType kind) {
+    if (at::GradMode::is_enabled() && weight.requires_grad()) weight_as(weight, kind);
 }
 
 // A use of dropout, with a seed that libtorch's generator draws.

@@ -18,22 +18,19 @@ use crate::data::{Dataset, Example};
 use crate::encode::{Inputs, TextCollator, TextEncoder, Truncation};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
-use crate::metrics::{Bleu, Metric, RougeL};
+use crate::metrics::Metric;
 use crate::model::weights::check_room;
-use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles};
+use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles, kept};
 use crate::task::source::{Source, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
 
 use config::{ARCHITECTURE, GeneratorConfig, twin};
 pub use generation::{Generation, StopBeams};
 
-/// Rows of an evaluation that are read and written about at once.
-const ROWS_AT_ONCE: usize = 1024;
-
 /// A BERT that reads a text, or a pair, and another that writes one.
 ///
 /// Freezing is that of the encoder, and of the decoder where they share weights; gradient
-/// checkpointing computes the encoder's layers again, and keeps what the decoder's have made.
+/// checkpointing is that of both.
 ///
 /// ```
 /// use bertfit::{BertGenerator, Example, FineTuner, Generation, TrainConfig};
@@ -117,8 +114,8 @@ impl BertGeneratorBuilder {
         self
     }
 
-    /// Lets evaluations write texts so, and report their `bleu` and `rougeL`; default no,
-    /// since it takes much longer than the loss.
+    /// Lets evaluations write texts so, and report their `bleu` and `rougeL`, and `sari` where
+    /// they are about single texts; default no, since it takes much longer than the loss.
     pub fn predict_with_generate(mut self, generation: Generation) -> Self {
         self.predict_with_generate = Some(generation);
         self
@@ -265,7 +262,12 @@ impl BertGenerator {
 
     /// What the decoder attends to.
     fn read(&self, inputs: &Inputs, train: bool) -> Result<Memory> {
-        let hidden = self.backbone.encoder().hidden(inputs, train)?; // [B, L, H]
+        let encoder = self.backbone.encoder();
+        let mut hidden = encoder.hidden(inputs, train)?; // [B, L, H]
+        if train && encoder.tape().is_on() {
+            // Each layer of the decoder goes back this way by itself.
+            hidden = encoder.tape().cut(hidden)?;
+        }
         self.decoder.remember(&hidden, inputs.attention_mask())
     }
 }
@@ -297,7 +299,8 @@ impl FineTuner for BertGenerator {
             Error::config("decoder_input_ids", rule, "nothing")
         })?;
         let memory = self.read(inputs, train)?;
-        let mut hidden = self.decoder.forward(ids, &memory, None, train)?; // [B, T, H]
+        let tape = self.backbone.encoder().tape();
+        let mut hidden = self.decoder.forward(ids, &memory, train, tape)?; // [B, T, H]
         if let Some(places) = inputs.places() {
             hidden = hidden
                 .f_flatten(0, 1)
@@ -307,24 +310,12 @@ impl FineTuner for BertGenerator {
         self.head.forward(&hidden, &self.words)
     }
 
-    /// What the decoder keeps of the longest texts to write, by libtorch's operators and in
-    /// float32, and their scores.
+    /// What the decoder keeps of the longest texts to write, and their scores.
     fn head_memory(&self, lengths: &[usize]) -> u64 {
-        let config = &self.config.decoder;
-        let (hidden, wide) = (config.hidden_size as u64, config.intermediate_size as u64);
-        let (heads, layers) = (
-            config.num_attention_heads as u64,
-            config.num_hidden_layers as u64,
-        );
-        let written = self.settings.max_target_length as u64;
-        let (rows, read) = (lengths.len() as u64, lengths.iter().sum::<usize>() as u64);
-        let tokens = rows * written;
-        // Two attentions with their norms, a feed-forward net; keys and values of what is read;
-        // shares, dropout's factors and their product.
-        let states = tokens * (17 * hidden + 2 * wide) + 2 * read * hidden;
-        let scores = 3 * heads * written * (tokens + read);
+        let written = self.settings.max_target_length;
         let precision = self.backbone.precision();
-        4 * layers * (states + scores) + LmHead::memory(tokens as usize, &self.words, precision)
+        kept(&self.config.decoder, lengths, written)
+            + LmHead::memory(lengths.len() * written, &self.words, precision)
     }
 
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
@@ -344,7 +335,7 @@ impl FineTuner for BertGenerator {
         Box::new(TokenAccuracy::default())
     }
 
-    /// `bleu` and `rougeL` in percent, of texts that are written if that is wanted.
+    /// `bleu`, `rougeL` and `sari` in percent, of texts that are written if that is wanted.
     fn answer_metrics(
         &self,
         dataset: &dyn Dataset<Item = Example>,
@@ -352,18 +343,7 @@ impl FineTuner for BertGenerator {
         let Some(generation) = &self.predict_with_generate else {
             return Ok(BTreeMap::new());
         };
-        let (mut bleu, mut rouge) = (Bleu::new(), RougeL::new());
-        for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
-            let rows = first..dataset.len().min(first + ROWS_AT_ONCE);
-            let examples: Vec<Example> = rows.map(|row| dataset.get(row)).collect::<Result<_>>()?;
-            let texts = self.write_texts(&examples, first, generation)?;
-            for (text, example) in texts.iter().zip(&examples) {
-                bleu.update(text, &[&example.label]);
-                rouge.update(text, &[&example.label]);
-            }
-        }
-        let numbers = [("bleu", bleu.score()), ("rougeL", rouge.score())];
-        Ok(numbers.map(|(name, value)| (name.to_owned(), value)).into())
+        self.metrics_of_texts(dataset, generation)
     }
 
     /// Where all texts to write are empty, the decoder sees one token, and its attention has
@@ -400,3 +380,6 @@ impl FineTuner for BertGenerator {
         files
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use tch::{Device, Tensor};
 
 use super::kept::{Layer, Shape, Tokens};
 use crate::fine_tuner::FineTuner;
+use crate::native;
 use crate::train::config::TrainConfig;
 
 /// Bytes that training takes at its peak, by what they hold.
@@ -34,6 +35,9 @@ pub struct MemoryPlan {
     pub attention: u64,
     /// What the head keeps: logits above all.
     pub head: u64,
+    /// Holes between tensors in a heap that gives nothing back, after
+    /// [`reuse_memory`](crate::reuse_memory).
+    pub holes: u64,
 }
 
 impl MemoryPlan {
@@ -42,7 +46,7 @@ impl MemoryPlan {
         self.parts().iter().map(|(_, bytes)| bytes).sum()
     }
 
-    fn parts(&self) -> [(&'static str, u64); 8] {
+    fn parts(&self) -> [(&'static str, u64); 9] {
         [
             ("weights", self.weights),
             ("gradients", self.gradients),
@@ -52,6 +56,7 @@ impl MemoryPlan {
             ("activations", self.activations),
             ("attention", self.attention),
             ("head", self.head),
+            ("holes", self.holes),
         ]
     }
 }
@@ -198,7 +203,17 @@ impl Planner {
             weights: self.weights,
             moments: 2 * self.trained.all(),
             copies: self.copies,
+            holes: self.holes(tokens),
             ..worst.unwrap_or_default()
+        }
+    }
+
+    fn holes(&self, tokens: Tokens) -> u64 {
+        let layers = self.trained.layers.len();
+        let first = self.trained.first_layer().unwrap_or(layers);
+        match self.shape.device == Device::Cpu && native::memory_is_reused() {
+            true => (layers - first) as u64 * self.shape.holes(tokens),
+            false => 0,
         }
     }
 

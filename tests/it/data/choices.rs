@@ -10,7 +10,7 @@ fn json_lines_are_read() {
     let content = r#"{"question": "a", "endings": ["b", "c"], "label": 1}
 {"sent1": "d", "choices": ["e", "", "g"], "label": "0"}
 
-{"context": "h", "endings": ["i", "j"]}
+{"context": "h", "endings": ["i", "j"], "label": 1, "id": 7}
 "#;
     let file = OneFile::new("a.jsonl", content);
     let read = ChoiceFile::open(&file.path).read().expect("questions");
@@ -22,9 +22,15 @@ fn json_lines_are_read() {
     let expected = [
         example("a", &["b", "c"], Some(1)),
         example("d", &["e", "", "g"], Some(0)),
-        example("h", &["i", "j"], None),
+        example("h", &["i", "j"], Some(1)),
     ];
     assert_eq!(read, expected);
+    let questions = ChoiceFile::open(&file.path).read_questions();
+    let unlabelled = expected.map(|example| ChoiceExample {
+        label: None,
+        ..example
+    });
+    assert_eq!(questions.expect("questions"), unlabelled);
     let file = OneFile::new("a.jsonl", r#"{"q": "a", "e": ["b", "c"], "l": 1}"#);
     let read = ChoiceFile::open(&file.path)
         .question("q")
@@ -35,6 +41,24 @@ fn json_lines_are_read() {
         read.expect("questions"),
         [example("a", &["b", "c"], Some(1))]
     );
+}
+
+#[test]
+fn a_file_to_predict_needs_no_labels() {
+    for (content, labelled) in [
+        (
+            r#"{"question": "a", "endings": ["b", "c"], "label": 0}"#,
+            true,
+        ),
+        (r#"{"question": "a", "endings": ["b", "c"]}"#, false),
+        ("", false),
+    ] {
+        let file = OneFile::new("a.jsonl", content);
+        let file = ChoiceFile::open(&file.path);
+        assert_eq!(file.has_label().expect("a file"), labelled, "{content}");
+        assert_eq!(file.read().is_ok(), labelled, "{content}");
+        assert_eq!(file.read_questions().is_ok(), !content.is_empty());
+    }
 }
 
 #[test]
@@ -52,10 +76,19 @@ fn each_line_that_cannot_be_used_is_named() {
         ),
         (
             "\n{\"question\": \"a\", \"endings\": [\"b\", 1]}",
-            "a.jsonl:2: field `endings`: expected a list of strings, found an array",
+            "a.jsonl:2: field `endings`: expected a list of strings, found a number in it",
         ),
         (
-            r#"{"question": "a", "endings": ["b"]}"#,
+            r#"{"question": "a", "endings": "b"}"#,
+            "a.jsonl:1: field `endings`: expected a list of strings, found a string",
+        ),
+        (
+            "{\"question\": \"a\", \"endings\": [\"b\", \"c\"], \"label\": 0}\n\
+             {\"question\": \"a\", \"endings\": [\"b\", \"c\"]}",
+            "a.jsonl:2: field `label`: absent",
+        ),
+        (
+            r#"{"question": "a", "endings": ["b"], "label": 0}"#,
             "a.jsonl:1: field `endings`: expected at least 2 endings, found 1",
         ),
         (

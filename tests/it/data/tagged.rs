@@ -55,14 +55,18 @@ fn any_column_can_be_words_or_tags() {
 
 #[test]
 fn json_lines_have_lists() {
-    let content = r#"{"words": ["a", "b c"], "tags": ["O", "B-X"]}
-{"tokens": ["d"], "ner_tags": [3], "id": "0"}
-"#;
-    let expected = [
-        sentence(&["a", "b c"], &["O", "B-X"]),
-        sentence(&["d"], &["3"]),
-    ];
-    assert_eq!(read("a.jsonl", content), expected);
+    for (content, expected) in [
+        (
+            r#"{"words": ["a", "b c"], "tags": ["O", "B-X"]}"#,
+            sentence(&["a", "b c"], &["O", "B-X"]),
+        ),
+        (
+            r#"{"tokens": ["d"], "ner_tags": [3], "id": "0"}"#,
+            sentence(&["d"], &["3"]),
+        ),
+    ] {
+        assert_eq!(read("a.jsonl", content), [expected]);
+    }
     let file = OneFile::new("a.jsonl", r#"{"w": ["a"], "t": ["O"]}"#);
     let read = TaggedFile::open(&file.path).words("w").tags("t").read();
     assert_eq!(read.expect("sentences"), [sentence(&["a"], &["O"])]);
@@ -181,6 +185,39 @@ fn each_line_that_cannot_be_used_is_named() {
         refused("a.conll", "a O\n", |file| file.words(2)),
         "a.conll:1: field `2`: the word is absent, there are 2 columns"
     );
+}
+
+#[test]
+fn the_odd_tag_among_those_of_entities_is_named() {
+    let problem = "marks no entity, as other tags do: expected O, or B-, I-, E-, S-, L- or U- \
+                   and a type";
+    for (name, content, place) in [
+        (
+            "a.conll",
+            "a B-X\nb O\n\nc Q-X\nd R-X\n",
+            "a.conll:4: field `1`: `Q-X`",
+        ),
+        (
+            "a.conll",
+            "a\tNN\tperson\nb\tNN\tO\nc\tNN\tI-X\n",
+            "a.conll:1: field `2`: `person`",
+        ),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\", \"b\"], \"tags\": [\"B-X\", \"O\"]}\n\
+             {\"words\": [\"c\"], \"tags\": [\"o\"]}\n",
+            "a.jsonl:2: field `tags`: `o`",
+        ),
+    ] {
+        assert_eq!(
+            refused(name, content, |file| file),
+            format!("{place} {problem}")
+        );
+    }
+    // Parts of speech may have any names, and so may ids.
+    for content in ["a O\nb NOUN\nc X\n", "a B-X\nb I-X\nc NOUN\n", "a 0\nb 1\n"] {
+        assert_eq!(read("a.conll", content).len(), 1, "{content}");
+    }
 }
 
 proptest! {

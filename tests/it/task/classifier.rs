@@ -252,7 +252,7 @@ fn settings_out_of_range_are_named() {
     );
     assert_eq!(
         message(BertClassifier::builder(tiny()).labels(["one"])),
-        "`labels` must be at least 2 classes, got 1"
+        "`labels` must be at least 2 classes, got only `one`"
     );
     assert_eq!(
         message(BertClassifier::builder(tiny())),

@@ -267,6 +267,39 @@ fn an_evaluation_scores_what_is_predicted() {
 }
 
 #[test]
+fn a_context_of_more_than_512_tokens_is_read_to_its_end() {
+    let answerer = BertQuestionAnswerer::builder(minilm())
+        .build()
+        .expect("a question answerer");
+    let context = format!("{}the last word is Zoë", "it was a dull film. ".repeat(130));
+    let start = context.chars().count() - 3;
+    let example = QaExample::new("1", "what is the last word ?", context).with_answer("Zoë", start);
+    let collator = answerer.collator().expect("a collator");
+    let batch = collator.collate(std::slice::from_ref(&example));
+    let target = batch.expect("a batch").target;
+    let rows = &target.questions[0].rows;
+    assert!(rows.iter().map(bertfit::Encoding::len).sum::<usize>() > 512);
+    // The last window alone shows the answer.
+    let positions = Vec::<i64>::try_from(target.positions.reshape([-1])).expect("places");
+    let (before, last) = positions.split_at(positions.len() - 2);
+    assert!(before.iter().all(|&place| place == 0));
+    let [first, end] = [last[0] as usize, last[1] as usize];
+    let row = rows.last().expect("a row");
+    assert_eq!(
+        (row.offsets[first].0, row.offsets[end].1),
+        (start, start + 3)
+    );
+    let answers = answerer
+        .predict_n_best(std::slice::from_ref(&example))
+        .expect("answers");
+    for answer in &answers[0] {
+        let part = example.context.chars().skip(answer.start);
+        let part: String = part.take(answer.end - answer.start).collect();
+        assert_eq!(answer.text, part);
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let answerer = answerer();
     let good = || QaExample::new("1", "what ?", "the film").with_answer("film", 4);
@@ -289,7 +322,7 @@ fn what_does_not_fit_is_refused() {
         ),
         (
             QaExample::new("2", "good ".repeat(20), "film ".repeat(9)),
-            "row 1: field `question`: 20 tokens leave too little room in rows of 24 that share 6",
+            "row 1: field `question`: the 20 tokens of `2` leave too little room in rows of 24 that share 6",
         ),
     ];
     for (question, expected) in cases {
