@@ -1,10 +1,15 @@
 //! The one `Error` of the crate. Each variant is something different that the
 //! caller would do, and says where: a path, a line, a row, a field or a tensor.
 
+mod context;
+mod out_of_memory;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tch::TchError;
+
+pub(crate) use context::{PathContext, TorchContext};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -229,6 +234,22 @@ pub enum Error {
         source: TchError,
     },
 
+    /// Memory is too small for training on one row, or on a batch that must not be cut into
+    /// parts. Shorter rows, gradient checkpointing and frozen layers take less.
+    #[error(
+        "{problem}: training on {rows} rows at once, the longest of {longest} tokens, takes {plan}"
+    )]
+    OutOfMemory {
+        /// The budget, or libtorch's own words.
+        problem: String,
+        /// Rows of the smallest part of a batch.
+        rows: usize,
+        /// Tokens of the longest of them.
+        longest: usize,
+        /// What it takes, as [`MemoryPlan`](crate::memory::MemoryPlan) prints it.
+        plan: String,
+    },
+
     /// A worker thread died; this is a bug in the code that it ran.
     #[error("a worker thread panicked while {doing}")]
     Worker {
@@ -362,42 +383,6 @@ fn some_of(rows: &[usize]) -> String {
     let shown: Vec<_> = rows.iter().take(8).map(usize::to_string).collect();
     let more = if rows.len() > 8 { ", …" } else { "" };
     shown.join(", ") + more
-}
-
-/// Attaches what was being done to a libtorch error.
-pub(crate) trait TorchContext<T> {
-    fn doing(self, what: &str) -> Result<T>;
-}
-
-impl<T> TorchContext<T> for Result<T, TchError> {
-    fn doing(self, what: &str) -> Result<T> {
-        self.map_err(|source| Error::Torch {
-            doing: what.to_owned(),
-            source,
-        })
-    }
-}
-
-/// Attaches the path to an error of reading or writing.
-pub(crate) trait PathContext<T> {
-    fn reading(self, path: &Path) -> Result<T>;
-    fn writing(self, path: &Path) -> Result<T>;
-}
-
-impl<T> PathContext<T> for io::Result<T> {
-    fn reading(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })
-    }
-
-    fn writing(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Write {
-            path: path.to_owned(),
-            source,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,19 @@ pub trait FineTuner: Sized {
         false
     }
 
+    /// Bytes that the head keeps for the backward pass of a batch whose rows have these
+    /// lengths in tokens, for [`memory::plan`](crate::memory::plan): logits above all; default
+    /// none, which is near enough where there are few logits.
+    fn head_memory(&self, _lengths: &[usize]) -> u64 {
+        0
+    }
+
+    /// Whether the loss of a batch is the sum of those of its rows, so that a batch which
+    /// memory is too small for may be computed in parts; default yes.
+    fn may_split_batches(&self) -> bool {
+        true
+    }
+
     /// Writes what the task knows (label names, architecture, …) into the
     /// `config.json` that is saved; default nothing.
     fn describe(&self, _config: &mut BertConfig) {}

@@ -56,10 +56,11 @@ pub use task::{
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]
 pub use train::ProgressBar;
+pub use train::memory::Memory;
 pub use train::{
     AdamW, AdamWConfig, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, Evaluation,
     Freeze, LogRecord, OnNotFinite, Plan, Schedule, StepRecord, StopFlag, Stopped, TrainConfig,
-    TrainReport, Trainer, Warmup, Warning, evaluate,
+    TrainReport, Trainer, Warmup, Warning, evaluate, memory,
 };
 
 pub use ndarray;

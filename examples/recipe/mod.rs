@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
-    EvalEvery, FineTuner, ItemOf, OnNotFinite, Precision, ProgressBar, Result, RunFolder, Schedule,
-    TrainConfig, Trainer, Warmup, model_dir,
+    EvalEvery, FineTuner, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result, RunFolder,
+    Schedule, TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::{Args, Parser};
 use serde_json::Value;
@@ -53,6 +53,10 @@ pub struct Common {
     /// Rows of a batch in training
     #[arg(long, default_value_t = 32)]
     pub batch_size: usize,
+    /// Memory that training may take, such as 4G, or auto: most of what is free; batches that
+    /// need more are computed in parts. Default without a limit
+    #[arg(long, default_value = "unlimited", value_parser = parse_memory)]
+    pub memory: Memory,
     /// Tokens of a batch in training, padding counted, instead of rows
     #[arg(long)]
     pub tokens_per_batch: Option<usize>,
@@ -128,6 +132,13 @@ fn parse_on_not_finite(name: &str) -> std::result::Result<OnNotFinite, String> {
     }
 }
 
+fn parse_memory(text: &str) -> std::result::Result<Memory, String> {
+    match text {
+        "unlimited" => Ok(Memory::Unlimited),
+        _ => text.parse().map_err(|error: Error| error.to_string()),
+    }
+}
+
 fn parse_device(name: &str) -> std::result::Result<Device, String> {
     match name {
         "cpu" => Ok(Device::Cpu),
@@ -166,6 +177,7 @@ impl Common {
             }),
             seed: self.seed,
             on_not_finite: self.on_not_finite,
+            memory: self.memory,
             ..TrainConfig::default()
         }
     }

@@ -9,6 +9,7 @@ use super::new_folder::NewFolder;
 use crate::error::{Error, PathContext, Result};
 
 const PREFIX: &str = "checkpoint-";
+const ASIDE: &str = "aside";
 
 /// When a run writes a checkpoint, besides at each new best evaluation and at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -152,9 +153,16 @@ impl Checkpoints {
         let folder = NewFolder::create(&self.path(step))?;
         write(folder.path())?;
         write_manifest(folder.path())?;
-        // One that is there is damaged, or it would have been resumed from.
-        self.remove(step)?;
-        folder.commit()?;
+        let old = self.set_aside(step)?;
+        if let Err(error) = folder.commit() {
+            if old {
+                self.put_back(step)?;
+            }
+            return Err(error);
+        }
+        if old {
+            self.discard(&self.aside(step), step)?;
+        }
         let newest = self.steps()?;
         let too_many = newest
             .into_iter()
@@ -166,15 +174,42 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes a checkpoint; a folder that is half gone no longer has its name.
+    /// Where a checkpoint waits until the new one of its step has its name.
+    fn aside(&self, step: usize) -> PathBuf {
+        self.dir.join(format!(".{PREFIX}{step}.{ASIDE}"))
+    }
+
+    /// Frees the name of a step's checkpoint, and returns whether there is one. It may be
+    /// damaged, or one that an interrupt has made, and then it is all that there is: whole
+    /// until the new one is.
+    fn set_aside(&self, step: usize) -> Result<bool> {
+        let path = self.path(step);
+        let exists = path.exists();
+        if exists {
+            fs::rename(&path, self.aside(step)).writing(&path)?;
+        }
+        Ok(exists)
+    }
+
+    fn put_back(&self, step: usize) -> Result<()> {
+        let path = self.path(step);
+        fs::rename(self.aside(step), &path).writing(&path)
+    }
+
+    /// Removes a checkpoint.
     fn remove(&self, step: usize) -> Result<()> {
         let path = self.path(step);
-        if path.exists() {
-            let trash = self.dir.join(format!(".{PREFIX}{step}.old"));
-            fs::rename(&path, &trash).writing(&path)?;
-            fs::remove_dir_all(&trash).writing(&trash)?;
+        match path.exists() {
+            true => self.discard(&path, step),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Removes a folder; one that is half gone has the name of no checkpoint.
+    fn discard(&self, folder: &Path, step: usize) -> Result<()> {
+        let trash = self.dir.join(format!(".{PREFIX}{step}.old"));
+        fs::rename(folder, &trash).writing(folder)?;
+        fs::remove_dir_all(&trash).writing(&trash)
     }
 
     /// Removes all checkpoints.
@@ -185,19 +220,23 @@ impl Checkpoints {
             .try_for_each(|step| self.remove(step))
     }
 
-    /// Removes what a run that was killed has left behind.
+    /// Removes what a run that was killed has left behind, but for a checkpoint whose
+    /// successor did not get its name: that one gets it back.
     pub(crate) fn clean(&self) -> Result<()> {
         if !self.dir.exists() {
             return Ok(());
         }
         for entry in fs::read_dir(&self.dir).reading(&self.dir)? {
             let entry = entry.reading(&self.dir)?;
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(&format!(".{PREFIX}"))
-            {
-                fs::remove_dir_all(entry.path()).writing(&entry.path())?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(rest) = name.strip_prefix(&format!(".{PREFIX}")) else {
+                continue;
+            };
+            let aside = rest.split_once('.').filter(|(_, end)| *end == ASIDE);
+            let step = aside.and_then(|(step, _)| step.parse::<usize>().ok());
+            match step.filter(|&step| !self.path(step).exists()) {
+                Some(step) => self.put_back(step)?,
+                None => fs::remove_dir_all(entry.path()).writing(&entry.path())?,
             }
         }
         Ok(())
@@ -207,6 +246,7 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::verify;
 
     #[test]
     fn an_interval_is_an_epoch_steps_or_minutes() {
@@ -219,5 +259,57 @@ mod tests {
             let refused = checkpoints.is_none_or(|checkpoints| checkpoints.validate().is_err());
             assert!(refused, "{wrong}");
         }
+    }
+
+    /// A checkpoint of step 3 with this content.
+    fn written(checkpoints: &Checkpoints, content: &str) -> Result<()> {
+        checkpoints.write(3, [None; 2], |folder| {
+            let file = folder.join("state");
+            fs::write(&file, content).writing(&file)
+        })
+    }
+
+    fn content(checkpoints: &Checkpoints) -> String {
+        let path = checkpoints.path(3);
+        verify(&path).expect("a whole checkpoint");
+        fs::read_to_string(path.join("state")).expect("a file")
+    }
+
+    /// A kill between any two of the steps that replace the only checkpoint.
+    #[test]
+    fn the_only_checkpoint_is_there_until_its_successor_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path()).keep(1);
+        written(&checkpoints, "old").expect("a checkpoint");
+        // Before the new one has its name.
+        assert!(checkpoints.set_aside(3).expect("a free name"));
+        assert!(checkpoints.steps().expect("steps").is_empty());
+        checkpoints.clean().expect("a clean folder");
+        assert_eq!(content(&checkpoints), "old");
+        // After, but before the old one is gone.
+        assert!(checkpoints.set_aside(3).expect("a free name"));
+        written(&checkpoints, "new").expect("a checkpoint");
+        checkpoints.clean().expect("a clean folder");
+        assert_eq!(content(&checkpoints), "new");
+        // While a checkpoint that is to go is half gone.
+        let trash = dir.path().join(".checkpoint-2.old");
+        fs::create_dir(trash).expect("a folder");
+        checkpoints.clean().expect("a clean folder");
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+        // And without a kill.
+        written(&checkpoints, "newer").expect("a checkpoint");
+        assert_eq!(content(&checkpoints), "newer");
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path()).keep(1);
+        written(&checkpoints, "old").expect("a checkpoint");
+        let failed = checkpoints.write(3, [None; 2], |_| Err(Error::Worker { doing: "testing" }));
+        assert!(matches!(failed, Err(Error::Worker { .. })));
+        assert_eq!(content(&checkpoints), "old");
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::decompress::open;
+use super::decompress::{Unpack, open};
 use super::format::Format;
 use super::records::{Record, Records, kind};
 use crate::error::{Error, Result, RowProblem};
@@ -40,6 +40,7 @@ impl ChoiceExample {
 #[derive(Debug, Clone)]
 pub struct ChoiceFile {
     path: PathBuf,
+    unpack: Unpack,
     question: Vec<String>,
     endings: Vec<String>,
     label: String,
@@ -52,6 +53,7 @@ impl ChoiceFile {
         let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             path: path.as_ref().to_owned(),
+            unpack: Unpack::default(),
             question: keys(&["question", "sent1", "context"]),
             endings: keys(&["endings", "choices"]),
             label: "label".to_owned(),
@@ -73,6 +75,13 @@ impl ChoiceFile {
     /// The key of the label; default `label`.
     pub fn label(mut self, key: impl Into<String>) -> Self {
         self.label = key.into();
+        self
+    }
+
+    /// Lifts the limits of a compressed file, for one that you trust: by default it may not
+    /// become more than 64 MiB and 200 times its size, nor ask for more than 256 MiB of memory.
+    pub fn unpack_everything(mut self) -> Self {
+        self.unpack = Unpack::Everything;
         self
     }
 
@@ -100,7 +109,12 @@ impl ChoiceFile {
     /// # Errors
     /// When the file cannot be opened, read or decompressed, or its first line is no object.
     pub fn has_label(&self) -> Result<bool> {
-        let mut records = Records::new(open(&self.path)?, Format::JsonLines, 1, &self.path);
+        let mut records = Records::new(
+            open(&self.path, self.unpack)?,
+            Format::JsonLines,
+            1,
+            &self.path,
+        );
         Ok(match records.read()? {
             Some((_, Record::Object(object))) => object.contains_key(&self.label),
             _ => false,
@@ -108,7 +122,12 @@ impl ChoiceFile {
     }
 
     fn read_with(&self, labels: bool) -> Result<Vec<ChoiceExample>> {
-        let mut records = Records::new(open(&self.path)?, Format::JsonLines, 1, &self.path);
+        let mut records = Records::new(
+            open(&self.path, self.unpack)?,
+            Format::JsonLines,
+            1,
+            &self.path,
+        );
         let mut examples = Vec::new();
         while let Some((line, record)) = records.read()? {
             let Record::Object(object) = record else {

@@ -22,11 +22,22 @@ const MOST_OUT_OF_ONE: u64 = 200;
 /// Memory that an xz file may ask for: `xz -9` takes 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
+/// How much a compressed file may become, and ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Unpack {
+    #[default]
+    Limited,
+    Everything,
+}
+
 /// The content of the file at `path`, decompressed, as a stream.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+pub(super) fn open(path: &Path, unpack: Unpack) -> Result<Box<dyn BufRead>> {
     let file = File::open(path).reading(path)?;
     Ok(match Compression::of(path) {
-        Some(compression) => Box::new(BufReader::new(compression.decoder(file).reading(path)?)),
+        Some(compression) => {
+            let decoder = compression.decoder(file, unpack).reading(path)?;
+            Box::new(BufReader::new(decoder))
+        }
         None => Box::new(BufReader::new(file)),
     })
 }
@@ -34,10 +45,10 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
 /// The same, and a file that has the content at its places once the stream has been
 /// read: the file itself or, where that is compressed or no regular file, a temporary
 /// one that is filled from the stream.
-pub(super) fn open_twice(path: &Path) -> Result<(Box<dyn BufRead>, File)> {
+pub(super) fn open_twice(path: &Path, unpack: Unpack) -> Result<(Box<dyn BufRead>, File)> {
     let file = File::open(path).reading(path)?;
     let content: Box<dyn Read> = match Compression::of(path) {
-        Some(compression) => compression.decoder(file).reading(path)?,
+        Some(compression) => compression.decoder(file, unpack).reading(path)?,
         None if file.metadata().reading(path)?.is_file() => {
             let stream = file.try_clone().reading(path)?;
             return Ok((Box::new(BufReader::new(stream)), file));
@@ -70,27 +81,30 @@ impl Compression {
         }
     }
 
-    fn decoder(self, file: File) -> io::Result<Box<dyn Read>> {
+    fn decoder(self, file: File, unpack: Unpack) -> io::Result<Box<dyn Read>> {
         let packed = Rc::new(Cell::new(0));
         let file = BufReader::new(Counted {
             inner: file,
             count: Rc::clone(&packed),
         });
+        let memory = match unpack {
+            Unpack::Limited => XZ_MEMORY,
+            Unpack::Everything => u64::MAX,
+        };
         Ok(match self {
             Self::Gzip => Box::new(Decoder {
                 inner: MultiGzDecoder::new(file),
                 kind: "gzip",
                 packed,
                 unpacked: 0,
+                unpack,
             }),
             Self::Xz => Box::new(Decoder {
-                inner: XzDecoder::new_stream(
-                    file,
-                    Stream::new_auto_decoder(XZ_MEMORY, CONCATENATED)?,
-                ),
+                inner: XzDecoder::new_stream(file, Stream::new_auto_decoder(memory, CONCATENATED)?),
                 kind: "xz",
                 packed,
                 unpacked: 0,
+                unpack,
             }),
         })
     }
@@ -140,6 +154,7 @@ struct Decoder<R> {
     /// Bytes of the file so far.
     packed: Rc<Cell<u64>>,
     unpacked: u64,
+    unpack: Unpack,
 }
 
 impl<R: Read> Read for Decoder<R> {
@@ -150,7 +165,8 @@ impl<R: Read> Read for Decoder<R> {
             }
             let problem = match needs_memory(&error) {
                 true => format!(
-                    "unpacking it takes more than {} MiB of memory; unpack it yourself",
+                    "unpacking it takes more than {} MiB of memory; if you trust it, lift the \
+                     limit (`unpack_everything`)",
                     XZ_MEMORY >> 20
                 ),
                 false => format!("the {} data is damaged or ends early ({error})", self.kind),
@@ -158,10 +174,11 @@ impl<R: Read> Read for Decoder<R> {
             io::Error::new(error.kind(), problem)
         })?;
         self.unpacked += read as u64;
-        if self.unpacked > SMALL && self.unpacked / MOST_OUT_OF_ONE > self.packed.get() {
+        let is_much = self.unpacked > SMALL && self.unpacked / MOST_OUT_OF_ONE > self.packed.get();
+        if is_much && self.unpack == Unpack::Limited {
             let problem = format!(
                 "{} bytes of {} data became more than {} MiB, which no text does; if that is \
-                 right, unpack it yourself: a plain file has no such limit",
+                 right, lift the limit (`unpack_everything`), or unpack it yourself",
                 self.packed.get(),
                 self.kind,
                 SMALL >> 20

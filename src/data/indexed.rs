@@ -50,7 +50,7 @@ pub struct IndexedTable {
 impl IndexedTable {
     pub(super) fn new(table: &Table) -> Result<Self> {
         let (format, header) = table.written()?;
-        let (stream, file) = open_twice(table.path())?;
+        let (stream, file) = open_twice(table.path(), table.unpack())?;
         let mut records = Records::new(Summed::new(stream), format, 1, table.path());
         let mut blocks = Blocks::new();
         let mut labels = BTreeSet::new();

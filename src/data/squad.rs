@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::decompress::open;
+use super::decompress::{Unpack, open};
 use crate::error::{Error, PathContext, Result};
 
 /// A question, and the text that may hold its answer.
@@ -114,6 +114,7 @@ impl QaSpan {
 #[derive(Debug, Clone)]
 pub struct SquadFile {
     path: PathBuf,
+    unpack: Unpack,
 }
 
 /// The file as it is written; other fields are passed over.
@@ -146,7 +147,15 @@ impl SquadFile {
     /// The file at `path`. It is opened when it is read.
     pub fn open(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_owned();
-        Self { path }
+        let unpack = Unpack::default();
+        Self { path, unpack }
+    }
+
+    /// Lifts the limits of a compressed file, for one that you trust: by default it may not
+    /// become more than 64 MiB and 200 times its size, nor ask for more than 256 MiB of memory.
+    pub fn unpack_everything(mut self) -> Self {
+        self.unpack = Unpack::Everything;
+        self
     }
 
     /// All questions, in the order of the file.
@@ -160,7 +169,9 @@ impl SquadFile {
     pub fn read(&self) -> Result<Vec<QaExample>> {
         let path = &self.path;
         let mut text = Vec::new();
-        open(path)?.read_to_end(&mut text).reading(path)?;
+        open(path, self.unpack)?
+            .read_to_end(&mut text)
+            .reading(path)?;
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let content: Content = serde_json::from_slice(text).map_err(|source| Error::Json {
             path: path.clone(),

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use super::columns::{self, Column, Columns, Layout, Row};
-use super::decompress::open;
+use super::decompress::{Unpack, open};
 use super::example::Example;
 use super::format::Format;
 use super::indexed::IndexedTable;
@@ -33,6 +33,7 @@ use crate::error::{Error, Result, RowProblem};
 #[derive(Debug, Clone)]
 pub struct Table {
     path: PathBuf,
+    unpack: Unpack,
     format: Option<Format>,
     header: bool,
     columns: Columns,
@@ -46,6 +47,7 @@ impl Table {
     pub fn open(path: impl AsRef<Path>) -> Self {
         Self {
             path: path.as_ref().to_owned(),
+            unpack: Unpack::default(),
             format: None,
             header: true,
             columns: Columns {
@@ -95,6 +97,13 @@ impl Table {
     /// A label that is not one of these is an error at its line.
     pub fn known_labels(mut self, labels: &Labels) -> Self {
         self.known = Some(labels.clone());
+        self
+    }
+
+    /// Lifts the limits of a compressed file, for one that you trust: by default it may not
+    /// become more than 64 MiB and 200 times its size, nor ask for more than 256 MiB of memory.
+    pub fn unpack_everything(mut self) -> Self {
+        self.unpack = Unpack::Everything;
         self
     }
 
@@ -253,6 +262,10 @@ impl Table {
         &self.path
     }
 
+    pub(super) fn unpack(&self) -> Unpack {
+        self.unpack
+    }
+
     /// How the file is written, and whether its first record is a header.
     pub(super) fn written(&self) -> Result<(Format, bool)> {
         let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
@@ -314,7 +327,7 @@ impl Table {
     /// The file's records, and whether the first of them is a header.
     fn records(&self) -> Result<(Records<impl BufRead + use<>>, bool)> {
         let (format, header) = self.written()?;
-        let records = Records::new(open(&self.path)?, format, 1, &self.path);
+        let records = Records::new(open(&self.path, self.unpack)?, format, 1, &self.path);
         Ok((records, header))
     }
 

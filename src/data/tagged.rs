@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::decompress::open;
+use super::decompress::{Unpack, open};
 use super::format::Format;
 use super::labels::Labels;
 use super::lines::Lines;
@@ -50,6 +50,7 @@ impl TaggedWords {
 #[derive(Debug, Clone)]
 pub struct TaggedFile {
     path: PathBuf,
+    unpack: Unpack,
     words: Place,
     tags: Place,
     known: Option<Labels>,
@@ -71,6 +72,7 @@ impl TaggedFile {
         let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             path: path.as_ref().to_owned(),
+            unpack: Unpack::default(),
             words: Place {
                 column: Some(0),
                 keys: keys(&["words", "tokens"]),
@@ -98,6 +100,13 @@ impl TaggedFile {
     /// A tag that is not one of these is an error at its line.
     pub fn known_labels(mut self, labels: &Labels) -> Self {
         self.known = Some(labels.clone());
+        self
+    }
+
+    /// Lifts the limits of a compressed file, for one that you trust: by default it may not
+    /// become more than 64 MiB and 200 times its size, nor ask for more than 256 MiB of memory.
+    pub fn unpack_everything(mut self) -> Self {
+        self.unpack = Unpack::Everything;
         self
     }
 
@@ -132,7 +141,7 @@ impl TaggedFile {
     /// # Errors
     /// When the file cannot be opened, read or decompressed.
     pub fn has_tags(&self) -> Result<bool> {
-        let reader = open(&self.path)?;
+        let reader = open(&self.path, self.unpack)?;
         if self.is_json() {
             let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
             return Ok(match records.read()? {
@@ -160,7 +169,7 @@ impl TaggedFile {
     }
 
     fn read_with(&self, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
-        let reader = open(&self.path)?;
+        let reader = open(&self.path, self.unpack)?;
         let sentences = match self.is_json() {
             true => self.read_objects(reader, tags)?,
             false => self.read_columns(reader, tags)?,

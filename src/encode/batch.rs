@@ -160,6 +160,13 @@ impl Inputs {
         self.lengths.as_deref()
     }
 
+    /// The length of each row; that of the longest where they are not known.
+    pub(crate) fn row_lengths(&self) -> Vec<usize> {
+        let (rows, length) = self.size();
+        let known = self.lengths().map(<[usize]>::to_vec);
+        known.unwrap_or_else(|| vec![length as usize; rows as usize])
+    }
+
     /// `(B, L)`
     pub fn size(&self) -> (i64, i64) {
         let size = self.input_ids.size();

@@ -8,7 +8,7 @@ use tch::Device;
 
 use super::batch::{Batch, Target};
 use super::collator::Collator;
-use super::sampler::{MOST_ROWS, Sampler, compact, mix};
+use super::sampler::{MOST_ROWS, compact, mix};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 
@@ -18,27 +18,27 @@ const AHEAD: usize = 2;
 /// Rows that are in memory at a time while lengths are counted: enough for all cores.
 const CHUNK: usize = 1024;
 
-/// Calls `consume` with the row indexes and the batch, for each of `batches` in
-/// order, until it returns an error or `false`. What the collator draws depends on `seed`
+/// Calls `consume` with the row indexes and the batch, for each of `batches` (their row indexes)
+/// in order, until it returns an error or `false`. What the collator draws depends on `seed`
 /// and the row.
 ///
 /// # Errors
 /// The first error of the data set, the collator or `consume`; a row of an
 /// [`Error::Row`] is its index in the data set.
-pub(crate) fn load<C: Collator>(
+pub(crate) fn load<C: Collator, R: AsRef<[usize]> + Send>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
-    batches: impl Iterator<Item = Vec<usize>> + Send,
+    batches: impl Iterator<Item = R> + Send,
     seed: u64,
     device: Device,
-    mut consume: impl FnMut(&[usize], Batch<C::Target>) -> Result<bool>,
+    mut consume: impl FnMut(&R, Batch<C::Target>) -> Result<bool>,
 ) -> Result<()> {
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         let producer = scope.spawn(move || {
             for rows in batches {
                 // An error of sending means that the consumer has stopped.
-                let made = make(dataset, collator, &rows, seed);
+                let made = make(dataset, collator, rows.as_ref(), seed);
                 let failed = made.is_err();
                 if sender.send(made.map(|made| (rows, made))).is_err() || failed {
                     return;
@@ -75,19 +75,19 @@ pub(crate) fn load<C: Collator>(
     })
 }
 
-/// The length of each row in tokens, for [`Sampler::pass`]; zeros where they decide
-/// nothing, so that no row is read.
+/// The length of each row in tokens, for [`Sampler::pass`](super::Sampler); zeros where they
+/// are not needed, so that no row is read.
 pub(crate) fn lengths<C: Collator>(
     dataset: &dyn Dataset<Item = C::Item>,
     collator: &C,
-    sampler: &Sampler,
+    are_needed: bool,
 ) -> Result<Vec<u32>> {
     let count = dataset.len();
     if count > MOST_ROWS {
         let rule = format!("of at most {MOST_ROWS} rows");
         return Err(Error::config("data set", rule, count));
     }
-    if !sampler.needs_lengths() {
+    if !are_needed {
         return Ok(vec![0; count]);
     }
     // Elsewhere, as batches are, so that a panic is an error here too.
@@ -169,10 +169,10 @@ mod tests {
     #[test]
     fn lengths_are_counted_chunk_by_chunk_in_order() {
         let rows: Vec<usize> = (0..2 * CHUNK + 7).collect();
-        let of = |sampler| lengths(&rows, &Lengths, &sampler).expect("lengths");
+        let of = |are_needed| lengths(&rows, &Lengths, are_needed).expect("lengths");
         let expected: Vec<u32> = (0..rows.len() as u32).collect();
-        assert_eq!(of(Sampler::grouped(8, 1)), expected);
-        assert_eq!(of(Sampler::shuffled(8, 1)), vec![0; rows.len()]);
+        assert_eq!(of(true), expected);
+        assert_eq!(of(false), vec![0; rows.len()]);
     }
 
     /// A collator with a bug, on the thread of batches or on those that help it.
@@ -229,7 +229,7 @@ mod tests {
     fn a_row_without_a_length_is_named_by_its_place_in_the_data_set() {
         let mut rows = vec![1; 2 * CHUNK];
         rows[CHUNK + 3] = LIMIT + 1;
-        match lengths(&rows, &Lengths, &Sampler::grouped(8, 1)) {
+        match lengths(&rows, &Lengths, true) {
             Err(Error::Row { row, .. }) => assert_eq!(row, CHUNK + 3),
             other => panic!("{other:?}"),
         }

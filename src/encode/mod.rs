@@ -29,7 +29,7 @@ pub(crate) use qa_collator::context_tokens;
 pub use qa_collator::{QaCollator, QaRows, QaTarget};
 pub use row_collators::{MultiLabelCollator, NumberCollator};
 pub use sampler::Sampler;
-pub(crate) use sampler::mix;
+pub(crate) use sampler::{Pass, mix};
 pub(crate) use tag_collator::IGNORED;
 pub use tag_collator::{SentenceTags, TagCollator, TagTarget};
 pub use text_collator::TextCollator;

@@ -97,6 +97,9 @@ messages!(each_error_says_what_and_where, Error {
         "`a` is to be trained but received no gradient",
     Torch { doing: "adding".to_owned(), source: TchError::Torch("no".to_owned()) } =>
         "libtorch failed while adding",
+    OutOfMemory {
+        problem: "`memory` is 9 MiB".to_owned(), rows: 1, longest: 512, plan: "17 MiB".to_owned()
+    } => "`memory` is 9 MiB: training on 1 rows at once, the longest of 512 tokens, takes 17 MiB",
     Worker { doing: "making batches" } => "a worker thread panicked while making batches",
 });
 

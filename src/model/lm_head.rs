@@ -6,6 +6,7 @@ use tch::nn::{Init, Path};
 
 use super::config::{Activation, BertConfig};
 use super::linear::{LayerNorm, Linear};
+use super::precision::Precision;
 use crate::error::{Result, TorchContext};
 
 /// A dense layer, the activation and a norm, then the product with the word embeddings.
@@ -31,6 +32,19 @@ impl LmHead {
                 .f_var("bias", &[config.vocab_size], zeros)
                 .doing("making a bias")?,
         })
+    }
+
+    /// Bytes that scores of so many tokens take in training, by words `[V, H]`: of each state
+    /// the four that are kept, of the scores themselves, their logarithms and the gradients of
+    /// both, all float32; in bfloat16 also what the product gives and takes, and the words.
+    pub(crate) fn memory(tokens: usize, words: &Tensor, precision: Precision) -> u64 {
+        let size = words.size();
+        let (vocabulary, hidden) = (size[0] as u64, size[1] as u64);
+        let short = match precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => 4 * tokens as u64 * vocabulary + 2 * vocabulary * hidden,
+        };
+        tokens as u64 * (16 * vocabulary + 16 * hidden) + short
     }
 
     /// `[…, H]` to `[…, V]`, by the word embeddings `[V, H]`.

@@ -13,8 +13,11 @@ pub(crate) mod weights;
 pub use backbone::{Backbone, BackboneBuilder};
 pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
 pub use config::{Activation, BertConfig};
-pub(crate) use decoder::{BertDecoder, Memory, Past};
+pub(crate) use decoder::{BertDecoder, Memory, Past, kept};
 pub use encoder::BertEncoder;
+pub(crate) use encoder::{
+    LONGEST_ROW as LONGEST_FUSED_ROW, is_fused as layer_is_fused, matrix_tokens,
+};
 pub use files::ModelFiles;
 pub use linear::Linear;
 pub(crate) use lm_head::LmHead;

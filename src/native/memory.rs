@@ -1,5 +1,7 @@
 //! The C library's allocator, which libtorch takes its tensors' memory from.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Keeps memory that tensors have given back, instead of returning it to the system and
 /// taking it anew a moment later, which costs a page fault for every 4 KiB. Call it once,
 /// at the start of a program that trains or predicts on a CPU; the process then keeps the
@@ -12,9 +14,18 @@
 /// returns `false`. The library never calls it by itself, since memory is its user's.
 pub fn reuse_memory() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    return glibc::reuse_memory();
+    let is_reused = glibc::reuse_memory();
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    return false;
+    let is_reused = false;
+    REUSED.fetch_or(is_reused, Ordering::Relaxed);
+    is_reused
+}
+
+/// Whether [`reuse_memory`] has worked.
+static REUSED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn memory_is_reused() -> bool {
+    REUSED.load(Ordering::Relaxed)
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

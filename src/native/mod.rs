@@ -20,6 +20,7 @@ use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
 pub(crate) use floats::floats;
+pub(crate) use memory::memory_is_reused;
 pub use memory::reuse_memory;
 pub(crate) use parallel::in_parallel;
 pub(crate) use products::OneDnn;

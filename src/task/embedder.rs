@@ -254,6 +254,12 @@ impl FineTuner for BertEmbedder {
         loss.doing("computing the loss")
     }
 
+    /// Not where texts are compared with the others of their batch.
+    fn may_split_batches(&self) -> bool {
+        let loss = self.settings.loss;
+        matches!(loss, EmbeddingLoss::Cosine | EmbeddingLoss::Triplet { .. })
+    }
+
     fn metric(&self) -> Box<dyn Metric<EmbeddingTarget>> {
         Box::new(EmbeddingMetric::new())
     }

@@ -270,6 +270,12 @@ impl FineTuner for BertMaskedLm {
         })
     }
 
+    /// Scores of the tokens that are hidden, about.
+    fn head_memory(&self, lengths: &[usize]) -> u64 {
+        let tokens = lengths.iter().sum::<usize>() as f64 * self.masking.probability;
+        LmHead::memory(tokens as usize, &self.words, self.backbone.precision())
+    }
+
     fn metric(&self) -> Box<dyn Metric<Tensor>> {
         Box::new(TokenAccuracy::default())
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::memory::Memory;
 use super::not_finite::OnNotFinite;
 use super::optimizer::AdamWConfig;
 use super::schedule::{Schedule, Warmup};
@@ -53,6 +54,10 @@ pub struct TrainConfig {
     /// pass computes again: less memory for about a third more time, and the same
     /// gradients. Default false.
     pub gradient_checkpointing: bool,
+    /// How much memory training may take; batches that need more are computed in parts. The
+    /// rows of a step stay the same, and so does the loss, but for rounding and for what
+    /// dropout draws. Default without a limit.
+    pub memory: Memory,
     /// When to evaluate on the development set; default after each epoch.
     pub eval_every: EvalEvery,
     /// The number that tells which evaluation is the best (`accuracy`, `loss`, …);
@@ -138,6 +143,7 @@ impl Default for TrainConfig {
             freeze: Freeze::default(),
             cache_frozen: false,
             gradient_checkpointing: false,
+            memory: Memory::default(),
             eval_every: EvalEvery::default(),
             metric: None,
             keep_best: true,

@@ -117,7 +117,7 @@ pub(super) fn evaluate_on<M: FineTuner>(
     // No metric depends on the order of the rows.
     let sampler = Sampler::longest_first(batch_size);
     let mut control = Control::Continue;
-    let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
+    let pass = sampler.pass(&lengths(dataset, &collator, sampler.needs_lengths())?, 0);
     load(
         dataset,
         &collator,

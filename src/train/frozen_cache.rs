@@ -53,7 +53,7 @@ impl FrozenCache {
     ) -> Result<()> {
         let collator = model.collator()?;
         let sampler = Sampler::longest_first(1).tokens_per_batch(TOKENS_PER_BATCH);
-        let pass = sampler.pass(&lengths(dataset, &collator, &sampler)?, 0);
+        let pass = sampler.pass(&lengths(dataset, &collator, sampler.needs_lengths())?, 0);
         let device = model.backbone().device();
         let seed = EVALUATION_SEED;
         load(

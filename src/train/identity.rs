@@ -42,6 +42,11 @@ impl Identity {
         })))
     }
 
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        Self(Value::Null)
+    }
+
     /// Checks that the checkpoint at `path`, which holds `saved`, is of this run.
     pub(super) fn check(&self, saved: &Value, path: &Path) -> Result<()> {
         let mut differences = Vec::new();

@@ -9,6 +9,7 @@ mod freeze;
 mod frozen_cache;
 mod gradient_check;
 mod identity;
+pub mod memory;
 mod norm;
 mod not_finite;
 mod optimizer;

@@ -146,11 +146,22 @@ impl Saver {
         self.finish()?;
         let step = snapshot.state.global_step;
         self.last = (Some(step), Instant::now());
-        let (checkpoints, identity) = (self.checkpoints.clone(), self.identity.clone());
-        self.writing = Some(std::thread::spawn(move || {
-            checkpoints.write(step, needed, |folder| snapshot.write(folder, &identity))
-        }));
+        let identity = self.identity.clone();
+        self.start(step, needed, move |folder| {
+            snapshot.write(folder, &identity)
+        });
         Ok(())
+    }
+
+    fn start(
+        &mut self,
+        step: usize,
+        needed: [Option<usize>; 2],
+        write: impl FnOnce(&Path) -> Result<()> + Send + 'static,
+    ) {
+        let checkpoints = self.checkpoints.clone();
+        let writing = std::thread::spawn(move || checkpoints.write(step, needed, write));
+        self.writing = Some(writing);
     }
 
     /// Waits until the last checkpoint is on the disk.
@@ -180,5 +191,30 @@ impl Snapshot {
         weights::save(&folder.join(OPTIMIZER), &self.optimizer)?;
         json::write(&folder.join(IDENTITY), identity)?;
         json::write(&folder.join(STATE), &self.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_thread_that_writes_is_an_error_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        let identity = Identity::nothing();
+        let mut saver = Saver::new(&checkpoints, identity).expect("a saver");
+        saver.start(1, [None; 2], |_| panic!("a bug in a writer"));
+        match saver.finish() {
+            Err(Error::Worker { doing }) => assert_eq!(doing, "writing a checkpoint"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 0);
+        // The next one is written all the same.
+        saver.start(2, [None; 2], |_| Ok(()));
+        saver.finish().expect("a checkpoint");
+        verify(checkpoints.path(2)).expect("a whole checkpoint");
     }
 }

@@ -45,6 +45,12 @@ pub(super) struct RunState {
     /// The step of the last checkpoint that an interrupt has not made.
     #[serde(default)]
     pub(super) back_to: Option<usize>,
+    /// Bytes that training may take.
+    #[serde(default)]
+    pub(super) memory: Option<u64>,
+    /// How often the parts of batches were halved.
+    #[serde(default)]
+    pub(super) halvings: u32,
     #[serde(default)]
     pub(super) first_epoch: FirstEpoch,
     #[serde(default)]
@@ -78,6 +84,9 @@ impl Totals {
     }
 }
 
+/// More halvings than these leave one row of any batch.
+const MOST_HALVINGS: usize = 32;
+
 /// Counts are below 2^53, as in all JSON that others read.
 const MOST: usize = 1 << 53;
 
@@ -109,6 +118,7 @@ impl RunState {
             ("best.stale_evaluations", self.best.stale_evaluations, MOST),
             ("seen.rows", rows, MOST),
             ("seen.tokens", tokens, MOST),
+            ("halvings", self.halvings as usize, MOST_HALVINGS),
             ("unlogged.rows", self.unlogged.rows, rows),
             ("unlogged.tokens", self.unlogged.tokens, tokens),
         ];

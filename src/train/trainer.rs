@@ -74,7 +74,7 @@ impl<'c> Trainer<'c> {
     /// # Errors
     /// When a set is empty, an example cannot be used, gradients do not flow as
     /// they should, or the loss is no longer finite and [`TrainConfig::on_not_finite`] does
-    /// not say to go on; the model then keeps the weights of the last step that was made.
+    /// not say to go on; when memory is too small for a single row. The model then keeps the weights of the last step that was made.
     /// When a checkpoint cannot be written, or the one to resume is damaged or of another
     /// run.
     pub fn run<M: FineTuner>(
@@ -99,12 +99,21 @@ impl<'c> Trainer<'c> {
         train: &dyn Dataset<Item = ItemOf<M>>,
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<TrainReport> {
-        let mut run = Run::new(&self.config, &mut self.callbacks, model, train.len(), dev)?;
+        let mut run = Run::new(
+            &self.config,
+            &mut self.callbacks,
+            model,
+            train.len(),
+            dev,
+            self.checkpoints.is_some(),
+        )?;
         let collator = model.training_collator()?;
         let sampler = self.config.sampler();
-        let lengths = lengths(train, &collator, &sampler)?;
+        let are_needed = sampler.needs_lengths() || run.needs_lengths();
+        let lengths = lengths(train, &collator, are_needed)?;
         run.plan_steps(|epoch| sampler.count(&lengths, epoch));
         run.open_checkpoints(self.checkpoints.as_ref(), train)?;
+        run.check_memory(&lengths)?;
         run.check_data(&collator, train)?;
         let device = model.backbone().device();
         let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
@@ -115,10 +124,10 @@ impl<'c> Trainer<'c> {
             if run.has_ended() {
                 break;
             }
-            let batches = pass.iter().skip(done);
+            let parts = run.parts(&pass, done, &lengths);
             let seed = run.epoch_seed();
-            load(train, &collator, batches, seed, device, |rows, batch| {
-                run.micro_batch(rows, batch)
+            load(train, &collator, parts, seed, device, |part, batch| {
+                run.micro_batch(part, batch)
             })?;
             run.end_epoch();
         }

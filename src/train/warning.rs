@@ -51,6 +51,16 @@ pub enum Warning {
         /// The error that would have ended the run.
         problem: String,
     },
+    /// Memory was too small for a part of a batch; from this step on, batches are computed in
+    /// parts of half the size, with the same rows in each step.
+    OutOfMemory {
+        /// libtorch's own words.
+        problem: String,
+        /// The step that was made again.
+        step: usize,
+        /// Rows of such a part now.
+        rows: usize,
+    },
     /// The run went back to a checkpoint for the same reason.
     WentBack {
         /// The error that would have ended the run.
@@ -94,6 +104,15 @@ impl fmt::Display for Warning {
                 "in the evaluation after step {step}, `{prediction}` was predicted for all rows"
             ),
             Self::SkippedStep { problem } => write!(f, "{problem}: the step was skipped"),
+            Self::OutOfMemory {
+                problem,
+                step,
+                rows,
+            } => write!(
+                f,
+                "{problem}: batches are computed in parts of half the size from step {step} on, \
+                 {rows} rows at once"
+            ),
             Self::WentBack {
                 problem,
                 to_step,

@@ -55,6 +55,12 @@ fn number(output: &str, words: &str) -> f64 {
 }
 
 #[test]
+fn async_code_waits_for_a_model_on_its_own_thread() {
+    let output = stdout("05_async", &[]);
+    assert_eq!(output, "3 answers, each as predicted alone\n");
+}
+
+#[test]
 fn the_course_fits_saves_and_predicts() {
     let output = stdout("01_classify", &[]);
     let accuracy = number(&output, "test accuracy");

@@ -61,6 +61,20 @@ fn select(layers: &[KeyValue], rows: &Tensor) -> Result<Vec<KeyValue>> {
         .doing("choosing sequences")
 }
 
+/// Bytes that a decoder keeps for the backward pass of rows of which it reads these lengths and
+/// writes so many tokens, by libtorch's operators in float32.
+pub(crate) fn kept(config: &BertConfig, read: &[usize], written: usize) -> u64 {
+    let size = |size: i64| size as u64;
+    let (hidden, wide) = (size(config.hidden_size), size(config.intermediate_size));
+    let (read, rows) = (read.iter().sum::<usize>() as u64, read.len() as u64);
+    let tokens = rows * written as u64;
+    // Two attentions with their norms, a feed-forward net; keys and values of what is read.
+    let states = tokens * (17 * hidden + 2 * wide) + 2 * read * hidden;
+    // Shares, dropout's factors and their product.
+    let scores = 3 * size(config.num_attention_heads) * written as u64 * (tokens + read);
+    4 * size(config.num_hidden_layers) * (states + scores)
+}
+
 impl BertDecoder {
     /// Makes the variables under `path` (`embeddings…`, `encoder.layer.N…`), randomly
     /// initialised. With `encoder`, all but the second attentions are its own.

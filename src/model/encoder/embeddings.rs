@@ -51,6 +51,10 @@ impl Embeddings {
         self.sparse.set(sparse && !self.shared.get());
     }
 
+    pub(super) fn words_are_own(&self) -> bool {
+        !self.shared.get()
+    }
+
     /// The same embeddings with the same weights, for a decoder.
     pub(super) fn shared(&self) -> Self {
         self.shared.set(true);

@@ -2,7 +2,7 @@
 //! dropout, the residual and a layer norm.
 
 use tch::nn::Path;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::attention::Attention;
 use super::layout::Layout;
@@ -13,7 +13,13 @@ use crate::native::{Autocast, fused};
 
 /// Rows up to this length are attended to in one operation; the scores of longer ones do not
 /// fit into a core's cache, and are cut into parts by libtorch's operators.
-const LONGEST_ROW: i64 = 512;
+pub(crate) const LONGEST_ROW: i64 = 512;
+
+/// Whether a layer of these sizes, the state's and the feed-forward net's, is computed by
+/// operations of our own, if its activation is GELU.
+pub(crate) fn is_fused(device: Device, sizes: [i64; 2]) -> bool {
+    fused::is_available(device, &sizes)
+}
 
 /// Hidden states of tokens, `[T, H]`.
 #[derive(Debug)]
@@ -79,7 +85,7 @@ impl Layer {
             state.full.size()[1],
             self.intermediate.parts().1.numel() as i64,
         ];
-        let fits = fused::is_available(state.full.device(), &sizes);
+        let fits = is_fused(state.full.device(), sizes);
         match fits && self.activation == Activation::Gelu && state.full.kind() == Kind::Float {
             true => self.fused(state, layout, train),
             false => State::new(self.operators(&state.full, layout, train)?),

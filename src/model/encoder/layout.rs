@@ -17,6 +17,21 @@ const WORTH_PACKING: f64 = 0.9;
 /// for it.
 const TOKENS_STEP: usize = 32;
 
+/// Whether padding is left out of a batch of rows of known lengths.
+fn is_packed(lengths: &[usize], longest: usize, device: Device) -> bool {
+    let tokens: usize = lengths.iter().sum();
+    let share = tokens as f64 / (lengths.len() * longest).max(1) as f64;
+    device == Device::Cpu && share < WORTH_PACKING && !lengths.contains(&0)
+}
+
+/// The number of tokens in the matrix of hidden states, of rows of known lengths.
+pub(crate) fn matrix_tokens(lengths: &[usize], longest: usize, device: Device) -> usize {
+    match is_packed(lengths, longest, device) {
+        true => lengths.iter().sum::<usize>().next_multiple_of(TOKENS_STEP),
+        false => lengths.len() * longest,
+    }
+}
+
 /// Where each row of a batch has its tokens. Padding has a place of its own only where
 /// the lengths of the rows are not known, there is little of it, or on a GPU, where a few
 /// large operations are better than many small ones.
@@ -54,17 +69,15 @@ impl Group {
 
 impl Layout {
     pub(super) fn of(inputs: &Inputs) -> Result<Self> {
-        let (batch, length) = inputs.size();
+        let (_, length) = inputs.size();
         let device = inputs.input_ids().device();
         match inputs.lengths() {
             Some(lengths) => {
-                let tokens: usize = lengths.iter().sum();
-                let share = tokens as f64 / (batch * length).max(1) as f64;
                 let row = |(row, &tokens): (i64, &usize)| [row * length, tokens as i64];
                 let rows = || Some((0..).zip(lengths).map(row).collect());
-                if share == 1.0 {
+                if lengths.iter().all(|&tokens| tokens as i64 == length) {
                     Self::padded(inputs, None, rows())
-                } else if device == Device::Cpu && share < WORTH_PACKING && !lengths.contains(&0) {
+                } else if is_packed(lengths, length as usize, device) {
                     Self::packed(lengths, length)
                 } else {
                     Self::padded(inputs, Some(inputs.attention_mask()), rows())

@@ -15,8 +15,10 @@ use tch::nn::Path;
 pub(super) use self::attention::{Attention, attend};
 pub(super) use self::embeddings::Embeddings;
 use self::layer::State;
+pub(crate) use self::layer::{LONGEST_ROW, is_fused};
 pub(super) use self::layer::{Layer, Output};
 use self::layout::Layout;
+pub(crate) use self::layout::matrix_tokens;
 pub(super) use self::tape::Tape;
 use super::config::BertConfig;
 use super::linear::Linear;
@@ -127,6 +129,11 @@ impl BertEncoder {
     /// Whether the word embeddings' gradient is sparse, which not every optimizer knows.
     pub(crate) fn make_gradient_sparse(&self, sparse: bool) {
         self.embeddings.make_gradient_sparse(sparse);
+    }
+
+    /// Whether nothing else has the word embeddings for its weights.
+    pub(crate) fn words_are_own(&self) -> bool {
+        self.embeddings.words_are_own()
     }
 
     /// The word embeddings, `[V, H]`, for a decoder with the same weights.

@@ -18,17 +18,14 @@ use crate::data::{Dataset, Example};
 use crate::encode::{Inputs, TextCollator, TextEncoder, Truncation};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
-use crate::metrics::{Bleu, Metric, RougeL, Sari};
+use crate::metrics::Metric;
 use crate::model::weights::check_room;
-use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles};
+use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles, kept};
 use crate::task::source::{Source, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
 
 use config::{ARCHITECTURE, GeneratorConfig, twin};
 pub use generation::{Generation, StopBeams};
-
-/// Rows of an evaluation that are read and written about at once.
-const ROWS_AT_ONCE: usize = 1024;
 
 /// A BERT that reads a text, or a pair, and another that writes one.
 ///
@@ -313,6 +310,14 @@ impl FineTuner for BertGenerator {
         self.head.forward(&hidden, &self.words)
     }
 
+    /// What the decoder keeps of the longest texts to write, and their scores.
+    fn head_memory(&self, lengths: &[usize]) -> u64 {
+        let written = self.settings.max_target_length;
+        let precision = self.backbone.precision();
+        kept(&self.config.decoder, lengths, written)
+            + LmHead::memory(lengths.len() * written, &self.words, precision)
+    }
+
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
         let (reduction, smoothing) = (Reduction::Sum, self.label_smoothing);
@@ -338,27 +343,7 @@ impl FineTuner for BertGenerator {
         let Some(generation) = &self.predict_with_generate else {
             return Ok(BTreeMap::new());
         };
-        let (mut bleu, mut rouge, mut sari) = (Bleu::new(), RougeL::new(), Some(Sari::new()));
-        for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
-            let rows = first..dataset.len().min(first + ROWS_AT_ONCE);
-            let examples: Vec<Example> = rows.map(|row| dataset.get(row)).collect::<Result<_>>()?;
-            let texts = self.write_texts(&examples, first, generation)?;
-            for (text, example) in texts.iter().zip(&examples) {
-                bleu.update(text, &[&example.label]);
-                rouge.update(text, &[&example.label]);
-                // A pair is not rewritten.
-                sari = sari.filter(|_| example.pair.is_none());
-                if let Some(sari) = &mut sari {
-                    sari.update(&example.text, text, &[&example.label]);
-                }
-            }
-        }
-        let numbers = [("bleu", bleu.score()), ("rougeL", rouge.score())];
-        let sari = sari.map(|sari| ("sari", sari.score()));
-        let numbers = numbers.into_iter().chain(sari);
-        Ok(numbers
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect())
+        self.metrics_of_texts(dataset, generation)
     }
 
     /// Where all texts to write are empty, the decoder sees one token, and its attention has

@@ -1,20 +1,26 @@
 //! Texts to texts that a generator writes about them, in batches.
 
+use std::collections::BTreeMap;
+
 use tch::Tensor;
 
 use super::BertGenerator;
 use super::generation::Generation;
 use super::search::{Limits, Writer, search};
-use crate::data::Text;
+use crate::data::{Dataset, Example, Text};
 use crate::encode::Encoding;
 use crate::error::{Result, TorchContext};
 use crate::fine_tuner::in_precision;
+use crate::metrics::{Bleu, RougeL, Sari};
 use crate::model::{Memory, Past};
 use crate::predict;
 
 /// Tokens that are read and written at once, those of each beam counted: each takes the memory
 /// of its keys and values in all layers.
 const TOKENS_AT_ONCE: usize = 2 * predict::TOKENS_PER_BATCH;
+
+/// Rows of an evaluation that are read and written about at once.
+const ROWS_AT_ONCE: usize = 1024;
 
 impl BertGenerator {
     /// What is written about each text or pair, in evaluation mode and in order. Tokens lose
@@ -53,6 +59,36 @@ impl BertGenerator {
         let tokenizer = self.backbone.tokenizer();
         let text = |ids: &Vec<i64>| tokenizer.decode(ids, true);
         Ok(ids.iter().map(text).collect())
+    }
+
+    /// `bleu` and `rougeL` in percent of texts that are written about examples, and `sari` where
+    /// they are about single texts.
+    pub(super) fn metrics_of_texts(
+        &self,
+        dataset: &dyn Dataset<Item = Example>,
+        generation: &Generation,
+    ) -> Result<BTreeMap<String, f64>> {
+        let (mut bleu, mut rouge, mut sari) = (Bleu::new(), RougeL::new(), Some(Sari::new()));
+        for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
+            let rows = first..dataset.len().min(first + ROWS_AT_ONCE);
+            let examples: Vec<Example> = rows.map(|row| dataset.get(row)).collect::<Result<_>>()?;
+            let texts = self.write_texts(&examples, first, generation)?;
+            for (text, example) in texts.iter().zip(&examples) {
+                bleu.update(text, &[&example.label]);
+                rouge.update(text, &[&example.label]);
+                // A pair is not rewritten.
+                sari = sari.filter(|_| example.pair.is_none());
+                if let Some(sari) = &mut sari {
+                    sari.update(&example.text, text, &[&example.label]);
+                }
+            }
+        }
+        let numbers = [("bleu", bleu.score()), ("rougeL", rouge.score())];
+        let sari = sari.map(|sari| ("sari", sari.score()));
+        let numbers = numbers.into_iter().chain(sari);
+        Ok(numbers
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect())
     }
 
     /// Token ids about texts of which the first has the number `first`.

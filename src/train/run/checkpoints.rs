@@ -81,9 +81,11 @@ impl<M: FineTuner> Run<'_, '_, M> {
         };
         let state = saver.go_back(step)?;
         let went_back = self.state.went_back + 1;
+        let halvings = self.state.halvings;
         let warnings = std::mem::take(&mut self.state.warnings);
         self.take_over(RunState {
             went_back,
+            halvings,
             warnings,
             ..state
         })?;

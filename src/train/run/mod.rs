@@ -3,6 +3,7 @@
 
 mod after_step;
 mod checkpoints;
+mod parts;
 mod step;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::callback::Callback;
 use super::config::TrainConfig;
 use super::data_check::{MOST_ROWS, check_data};
 use super::frozen_cache::FrozenCache;
+use super::memory::{Copies, Planner};
 use super::optimizer::AdamW;
 use super::report::{Plan, Stopped, TrainReport};
 use super::saver::Saver;
@@ -25,6 +27,7 @@ use crate::encode::{Batch, mix};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward, forward};
 use crate::native;
+use parts::Part;
 
 /// A run on its way.
 pub(super) struct Run<'a, 'c, M: FineTuner> {
@@ -40,6 +43,7 @@ pub(super) struct Run<'a, 'c, M: FineTuner> {
     saver: Option<Saver>,
     cache: Option<FrozenCache>,
     group: Group,
+    planner: Planner,
     /// Whether the state has been put back to an earlier one, where a new pass begins.
     rewound: bool,
     /// All batches of this epoch.
@@ -52,7 +56,10 @@ pub(super) struct Run<'a, 'c, M: FineTuner> {
 /// The batches of one optimizer step.
 #[derive(Default)]
 struct Group {
+    /// Those that are done whole.
     batches: usize,
+    /// The generator's state before the first.
+    generator: Vec<u8>,
     rows: Vec<usize>,
     seen: Totals,
 }
@@ -64,6 +71,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         model: &'a M,
         train_samples: usize,
         dev: Option<&'a dyn Dataset<Item = ItemOf<M>>>,
+        writes_checkpoints: bool,
     ) -> Result<Self> {
         for (field, samples) in [
             ("train", Some(train_samples)),
@@ -92,6 +100,14 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             .iter()
             .map(|(name, x)| (name.clone(), x.shallow_clone()))
             .collect();
+        let copies = Copies {
+            best: config.keep_best && dev.is_some(),
+            checkpoint: writes_checkpoints,
+        };
+        let planner = Planner::new(model, config, copies);
+        // Before the moments are made, which are a part of it.
+        let device = model.backbone().device();
+        let memory = config.memory.bytes(device, planner.weights())?;
         let optimizer = AdamW::new(shallow, config.optimizer)?;
         let metric = config.metric.as_deref().unwrap_or(model.main_metric());
         Ok(Self {
@@ -103,10 +119,14 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             optimizer,
             trainable,
             best: Best::new(metric, config.early_stopping, config.keep_best),
-            state: RunState::default(),
+            state: RunState {
+                memory,
+                ..RunState::default()
+            },
             saver: None,
             cache: None,
             group: Group::default(),
+            planner,
             rewound: false,
             epoch_batches: 0,
             start: Instant::now(),
@@ -206,27 +226,23 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
 
     /// One forward and backward pass, and the optimizer's step if it completes a
     /// group. Returns whether the pass goes on.
-    pub(super) fn micro_batch(
-        &mut self,
-        rows: &[usize],
-        mut batch: Batch<TargetOf<M>>,
-    ) -> Result<bool> {
-        if let Some(cache) = &mut self.cache {
-            cache.attach(self.model, &mut batch.inputs)?;
+    pub(super) fn micro_batch(&mut self, part: &Part, batch: Batch<TargetOf<M>>) -> Result<bool> {
+        self.note_generator(self.model.backbone().device())?;
+        let lengths = batch.inputs.row_lengths();
+        let seen = match self.gradients(part.as_ref().len(), batch) {
+            Ok(seen) => seen,
+            Err(error) => {
+                let problem = error.out_of_memory().ok_or(error)?;
+                self.halve(problem, part, &lengths)?;
+                return Ok(false);
+            }
+        };
+        self.group.rows.extend_from_slice(part.as_ref());
+        self.group.seen.add(&seen);
+        if !part.ends_batch {
+            return Ok(true);
         }
-        let logits = forward(self.model, &batch.inputs, true)?;
-        let loss = self.model.loss(&logits, &batch.target)?;
-        backward(self.model, &loss.sum)?;
-        let sum = loss.sum.f_double_value(&[]).doing("reading the loss")?;
-
         self.group.batches += 1;
-        self.group.rows.extend_from_slice(rows);
-        self.group.seen.add(&Totals {
-            loss: sum,
-            count: loss.count,
-            rows: rows.len(),
-            tokens: batch.tokens,
-        });
         self.state.batches_done += 1;
         // The last group of an epoch may have fewer batches; it steps all the same.
         if self.group.batches == self.config.accumulate || self.epoch_ends() {
@@ -237,6 +253,22 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             self.after_step()?;
         }
         Ok(!self.has_ended())
+    }
+
+    /// Adds the gradients of so many rows.
+    fn gradients(&mut self, rows: usize, mut batch: Batch<TargetOf<M>>) -> Result<Totals> {
+        if let Some(cache) = &mut self.cache {
+            cache.attach(self.model, &mut batch.inputs)?;
+        }
+        let logits = forward(self.model, &batch.inputs, true)?;
+        let loss = self.model.loss(&logits, &batch.target)?;
+        backward(self.model, &loss.sum)?;
+        Ok(Totals {
+            loss: loss.sum.f_double_value(&[]).doing("reading the loss")?,
+            count: loss.count,
+            rows,
+            tokens: batch.tokens,
+        })
     }
 
     fn epoch_ends(&self) -> bool {

@@ -3,6 +3,7 @@ mod evaluation;
 mod freeze;
 mod frozen_cache;
 mod hostile_state;
+mod memory;
 mod not_finite;
 mod optimizer;
 mod parity;

@@ -47,7 +47,7 @@ pub fn rows() -> Vec<Example> {
 }
 
 /// Stops after a step, as an interrupt does.
-struct StopAt(usize);
+pub struct StopAt(pub usize);
 
 impl Callback for StopAt {
     fn on_step(&mut self, record: &StepRecord) -> Control {
