@@ -96,8 +96,9 @@ pub fn tagged() -> Vec<Seed> {
         Seed::new("b.conll", "EU\tB-ORG\n\u{2028}\tO\n \n\nde l\tO\n"),
         Seed::new(
             "a.jsonl",
-            "{\"words\": [\"EU\", \"x\"], \"tags\": [\"B-ORG\", \"O\"]}\n{\"tokens\": [\"a\"], \"ner_tags\": [3]}\n",
+            "{\"words\": [\"EU\", \"x\"], \"tags\": [\"B-ORG\", \"O\"]}\n{\"tokens\": [\"a\"], \"ner_tags\": [\"I-ORG\"]}\n",
         ),
+        Seed::new("b.jsonl", "{\"tokens\": [\"a\"], \"ner_tags\": [3]}\n"),
     ]
 }
 

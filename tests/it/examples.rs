@@ -56,7 +56,7 @@ fn number(output: &str, words: &str) -> f64 {
 
 #[test]
 fn async_code_waits_for_a_model_on_its_own_thread() {
-    let output = stdout("05_async", &[]);
+    let output = stdout("async_predictions", &[]);
     assert_eq!(output, "3 answers, each as predicted alone\n");
 }
 

@@ -2,7 +2,7 @@
 //! a request is a future that waits for it without holding up the thread that polls it.
 //! Requests that come while the model is busy share the next batch.
 //!
-//!     cargo run --example 05_async
+//!     cargo run --example async_predictions
 //!
 //! Expected: `3 answers, each as predicted alone`.
 
