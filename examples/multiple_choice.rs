@@ -56,15 +56,12 @@ fn run(args: &Args) -> Result<ExitCode> {
     let read = |path: &PathBuf| file(path).read();
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = match common.test.as_ref().map(file) {
-        Some(file) => Some((
-            file.read_questions()?,
-            file.has_label()?.then(|| file.read()),
-        )),
-        None => None,
+    // A file without labels is there to be predicted.
+    let (test, has_label) = match common.test.as_ref().map(file) {
+        Some(file) if file.has_label()? => (Some(file.read()?), true),
+        Some(file) => (Some(file.read_questions()?), false),
+        None => (None, false),
     };
-    let (questions, labelled) = test.unzip();
-    let labelled = labelled.flatten().transpose()?;
     let builder = match &train {
         Some(_) => configured!(common, BertMultipleChoice::builder(model)),
         None => configured!(common, BertMultipleChoice::saved(model)),
@@ -73,14 +70,14 @@ fn run(args: &Args) -> Result<ExitCode> {
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),
-        test: labelled.as_ref().map(|rows| rows as _),
+        test: test.as_ref().filter(|_| has_label).map(|rows| rows as _),
     };
     common.run(
         &mut chooser,
         sets,
         |_| Ok(()),
         |chooser, _| {
-            let choices = chooser.predict(questions.as_deref().unwrap_or_default())?;
+            let choices = chooser.predict(test.as_deref().unwrap_or_default())?;
             let object =
                 |choice: &bertfit::Choice| json!({"label": choice.label, "scores": choice.scores});
             Ok(choices.iter().map(object).collect())

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::data::{Dataset, Text};
-use crate::encode::{Collator, Inputs, TextEncoder};
+use crate::encode::{Collator, Inputs, TextEncoder, load};
 use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
 use crate::model::{Backbone, BertConfig, ModelFiles};
@@ -155,15 +155,18 @@ pub trait FineTuner: Sized {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), when an example cannot be read or used.
     fn check(&self, dataset: &dyn Dataset<Item = ItemOf<Self>>) -> Result<()> {
+        let count = dataset.len();
+        let batches = (0..count).step_by(ROWS_AT_ONCE);
+        let batches = batches.map(|first| (first..count.min(first + ROWS_AT_ONCE)).collect());
         let collator = self.collator()?;
-        for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
-            let rows: Vec<usize> = (first..dataset.len().min(first + ROWS_AT_ONCE)).collect();
-            let items = rows.iter().map(|&row| dataset.get(row));
-            let items: Vec<_> = items.collect::<Result<_>>()?;
-            let batch = collator.collate(&items);
-            batch.map_err(|error| error.of_rows(&rows))?;
-        }
-        Ok(())
+        load(
+            dataset,
+            &collator,
+            batches,
+            0,
+            Device::Cpu,
+            |_: &Vec<usize>, _| Ok(true),
+        )
     }
 
     /// The logits of each text in evaluation mode, in the order of `texts`. Rows

@@ -23,9 +23,12 @@ const USAGE: &str = "usage: fuzz TARGET… [--cases=N] [--seed=N] [--from=N]
 targets: all table compressed tagged questions vocab tokenizer config weights state";
 
 /// A case that takes longer is a failure, and so much more is allowed for each byte of text,
-/// since little becomes much when it is unpacked; after a minute the program is ended.
+/// since little becomes much when it is unpacked.
 const LONGEST: Duration = Duration::from_secs(2);
 const FOR_A_BYTE: Duration = Duration::from_nanos(200);
+
+/// A case that has not ended after so many seconds, whoever had the processor, ends the program.
+const HANGS: u64 = 60;
 
 /// Failures of a target after which it is left.
 const ENOUGH: u64 = 5;
@@ -132,7 +135,7 @@ fn run(target: &Target, options: &Options, dir: &Path) -> Figures {
         let (fixed, factor) = target.bound;
         let bytes = Corpus::text_bytes(path, &content);
         let bound = fixed + factor * bytes;
-        let longest = LONGEST + FOR_A_BYTE.saturating_mul(bytes as u32);
+        let longest = LONGEST + FOR_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
         let problem = match read {
             Err(_) => Some("panicked".to_owned()),
             Ok(Err(problem)) => Some(problem),
@@ -180,7 +183,7 @@ fn watch(dir: &Path) {
         loop {
             std::thread::sleep(Duration::from_secs(1));
             let since = SINCE.load(Relaxed);
-            if seconds().saturating_sub(since) > 60 {
+            if seconds().saturating_sub(since) > HANGS {
                 eprintln!(
                     "case {} does not end; its files are in {}",
                     CASE.load(Relaxed),
@@ -195,18 +198,20 @@ fn watch(dir: &Path) {
 /// How long the processor has worked for this thread, so that nothing else counts; on other
 /// systems than Linux the time that has passed.
 fn worked() -> Duration {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let start = START.get_or_init(Instant::now);
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text
         .split(' ')
         .next()
         .and_then(|number| number.parse().ok());
-    nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+    nanoseconds.map_or_else(passed, Duration::from_nanos)
 }
 
-/// Seconds since this was first called.
-fn seconds() -> u64 {
+/// Time since this was first called.
+fn passed() -> Duration {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs()
+    START.get_or_init(Instant::now).elapsed()
+}
+
+fn seconds() -> u64 {
+    passed().as_secs()
 }

@@ -1,5 +1,6 @@
 //! Questions with some endings of which one is right, in JSON lines.
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -109,25 +110,19 @@ impl ChoiceFile {
     /// # Errors
     /// When the file cannot be opened, read or decompressed, or its first line is no object.
     pub fn has_label(&self) -> Result<bool> {
-        let mut records = Records::new(
-            open(&self.path, self.unpack)?,
-            Format::JsonLines,
-            1,
-            &self.path,
-        );
-        Ok(match records.read()? {
+        Ok(match self.records()?.read()? {
             Some((_, Record::Object(object))) => object.contains_key(&self.label),
             _ => false,
         })
     }
 
+    fn records(&self) -> Result<Records<impl BufRead + use<>>> {
+        let content = open(&self.path, self.unpack)?;
+        Ok(Records::new(content, Format::JsonLines, 1, &self.path))
+    }
+
     fn read_with(&self, labels: bool) -> Result<Vec<ChoiceExample>> {
-        let mut records = Records::new(
-            open(&self.path, self.unpack)?,
-            Format::JsonLines,
-            1,
-            &self.path,
-        );
+        let mut records = self.records()?;
         let mut examples = Vec::new();
         while let Some((line, record)) = records.read()? {
             let Record::Object(object) = record else {

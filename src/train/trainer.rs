@@ -74,7 +74,8 @@ impl<'c> Trainer<'c> {
     /// # Errors
     /// When a set is empty, an example cannot be used, gradients do not flow as
     /// they should, or the loss is no longer finite and [`TrainConfig::on_not_finite`] does
-    /// not say to go on; when memory is too small for a single row. The model then keeps the weights of the last step that was made.
+    /// not say to go on; when memory is too small for a single row. The model then keeps the
+    /// weights of the last step that was made.
     /// When a checkpoint cannot be written, or the one to resume is damaged or of another
     /// run.
     pub fn run<M: FineTuner>(

@@ -2,6 +2,8 @@
 //! same data with the same settings and seeds; how good both get goes into
 //! `docs/benchmarks.md`.
 
+mod sets;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +15,7 @@ use crate::environment::{Workspace, last_line, run as run_command};
 use crate::marks::Block;
 use crate::peers;
 use crate::race::mean;
+use sets::{File, Metric, SETS, Set};
 
 const START: &str = "<!-- Written by `cargo xtask compare`. -->\n";
 const END: &str = "<!-- End of what `cargo xtask compare` writes. -->\n";
@@ -24,141 +27,6 @@ const HEADER: &str = "\
 
 /// How many points our mean may be below theirs.
 const GOAL: f64 = -0.5;
-
-/// One data set and how both sides fit it.
-struct Set {
-    name: &'static str,
-    title: &'static str,
-    recipe: &'static str,
-    train: File,
-    test: File,
-    /// Flags of the recipe that say how the files are read.
-    reading: &'static [&'static str],
-    /// Flags that only bertfit's side gets.
-    ours: &'static [&'static str],
-    fit: Fit,
-    seeds: u32,
-    metrics: &'static [Metric],
-}
-
-/// Where rows come from, below the folder of data sets.
-enum File {
-    Whole(&'static str),
-    /// The first rows of a table.
-    First(usize, &'static str),
-    /// Files in SQuAD's form as one.
-    Joined(&'static [&'static str]),
-}
-
-struct Fit {
-    epochs: &'static str,
-    lr: &'static str,
-    batch_size: &'static str,
-    max_length: &'static str,
-}
-
-struct Metric {
-    title: &'static str,
-    /// Its key in the results of both sides.
-    key: &'static str,
-    /// What makes it points.
-    scale: f64,
-}
-
-const fn metric(title: &'static str, key: &'static str, scale: f64) -> Metric {
-    Metric { title, key, scale }
-}
-
-/// Epochs, highest learning rate, rows of a batch, most tokens of a row.
-#[rustfmt::skip]
-const fn fit(epochs: &'static str, lr: &'static str, batch_size: &'static str, max_length: &'static str) -> Fit {
-    Fit { epochs, lr, batch_size, max_length }
-}
-
-const MULTI: &str = "multi_label_classification";
-
-#[rustfmt::skip] // one line each
-const SETS: [Set; 9] = [
-    Set {
-        name: "cola", title: "CoLA, dev", recipe: "text_classification",
-        train: File::Whole("cola/train.tsv"), test: File::Whole("cola/dev.tsv"),
-        reading: &["--no-header", "--text-column", "3", "--label-column", "1"],
-        ours: &[],
-        fit: fit("3", "1e-4", "32", "128"), seeds: 3,
-        metrics: &[metric("Matthews correlation", "test_matthews_correlation", 100.0)],
-    },
-    Set {
-        name: "mrpc", title: "MRPC, test", recipe: "text_classification",
-        train: File::Whole("mrpc/train.tsv"), test: File::Whole("mrpc/test.tsv"),
-        reading: &["--text-column", "#1 String", "--pair-column", "#2 String", "--label-column", "Quality"],
-        ours: &[],
-        fit: fit("5", "1e-4", "32", "128"), seeds: 3,
-        metrics: &[metric("F1", "test_f1", 100.0)],
-    },
-    Set {
-        name: "stsb", title: "STS-B, dev", recipe: "text_classification",
-        train: File::Whole("stsb/train.tsv"), test: File::Whole("stsb/dev.tsv"),
-        reading: &[
-            "--text-column", "sentence1", "--pair-column", "sentence2", "--label-column", "score",
-            "--problem-type", "regression",
-        ],
-        ours: &[],
-        fit: fit("4", "1e-4", "32", "128"), seeds: 3,
-        metrics: &[metric("Spearman correlation", "test_spearmanr", 100.0)],
-    },
-    Set {
-        name: "embeddings", title: "STS-B, test, by cosines", recipe: "sentence_embeddings",
-        train: File::Whole("stsb/train.tsv"), test: File::Whole("stsb/test.tsv"),
-        reading: &[
-            "--text-column", "sentence1", "--pair-column", "sentence2", "--label-column", "score",
-            "--max-score", "5", "--loss", "cosent",
-        ],
-        ours: &[],
-        fit: fit("4", "2e-5", "32", "128"), seeds: 3,
-        metrics: &[metric("Spearman correlation", "test_spearmanr", 100.0)],
-    },
-    Set {
-        name: "goemotions", title: "GoEmotions, test", recipe: "text_classification",
-        train: File::Whole("goemotions/train.tsv.gz"), test: File::Whole("goemotions/test.tsv"),
-        reading: &["--no-header", "--text-column", "0", "--label-column", "1", "--problem-type", MULTI],
-        ours: &[],
-        fit: fit("2", "1e-4", "32", "128"), seeds: 1,
-        metrics: &[metric("micro-F1", "test_f1_micro", 100.0)],
-    },
-    Set {
-        name: "banking77", title: "Banking77, test", recipe: "text_classification",
-        train: File::Whole("banking77/train.tsv"), test: File::Whole("banking77/test.tsv"),
-        reading: &[],
-        ours: &[],
-        fit: fit("8", "1e-4", "32", "128"), seeds: 3,
-        metrics: &[metric("accuracy", "test_accuracy", 100.0)],
-    },
-    Set {
-        name: "wnut17", title: "WNUT-17, test", recipe: "token_classification",
-        train: File::Whole("ner/train.conll"), test: File::Whole("ner/test.conll"),
-        reading: &[],
-        ours: &[],
-        fit: fit("5", "1e-4", "32", "256"), seeds: 3,
-        metrics: &[metric("entity F1", "test_f1", 100.0)],
-    },
-    Set {
-        name: "squad", title: "SQuAD 1.1, a fifth of train, dev", recipe: "question_answering",
-        train: File::Joined(&["squad/train-articles.json.gz", "squad/train-sample.json.gz"]),
-        test: File::Whole("squad/dev-v1.1.json.gz"),
-        reading: &["--doc-stride", "128"],
-        ours: &[],
-        fit: fit("2", "1e-4", "32", "384"), seeds: 1,
-        metrics: &[metric("exact match", "test_exact_match", 1.0), metric("F1", "test_f1", 1.0)],
-    },
-    Set {
-        name: "imdb", title: "IMDb, 4,000 of train and of test, bertfit in windows, transformers cut at 512", recipe: "text_classification",
-        train: File::First(4000, "imdb/train.tsv.xz"), test: File::First(4000, "imdb/test.tsv.xz"),
-        reading: &[],
-        ours: &["--truncation", "windows", "--doc-stride", "128"],
-        fit: fit("2", "5e-5", "16", "512"), seeds: 1,
-        metrics: &[metric("accuracy", "test_accuracy", 100.0)],
-    },
-];
 
 /// Compares on the data sets that are named (all if none is).
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {

@@ -16,9 +16,9 @@ use crate::native::{Autocast, fused};
 pub(crate) const LONGEST_ROW: i64 = 512;
 
 /// Whether a layer of these sizes, the state's and the feed-forward net's, is computed by
-/// operations of our own, if its activation is GELU.
-pub(crate) fn is_fused(device: Device, sizes: [i64; 2]) -> bool {
-    fused::is_available(device, &sizes)
+/// operations of our own.
+pub(crate) fn is_fused(device: Device, sizes: [i64; 2], activation: Activation) -> bool {
+    activation == Activation::Gelu && fused::is_available(device, &sizes)
 }
 
 /// Hidden states of tokens, `[T, H]`.
@@ -85,8 +85,8 @@ impl Layer {
             state.full.size()[1],
             self.intermediate.parts().1.numel() as i64,
         ];
-        let fits = is_fused(state.full.device(), sizes);
-        match fits && self.activation == Activation::Gelu && state.full.kind() == Kind::Float {
+        let fits = is_fused(state.full.device(), sizes, self.activation);
+        match fits && state.full.kind() == Kind::Float {
             true => self.fused(state, layout, train),
             false => State::new(self.operators(&state.full, layout, train)?),
         }

@@ -4,9 +4,7 @@
 
 use tch::Device;
 
-use crate::model::{
-    Activation, BertConfig, LONGEST_FUSED_ROW, Precision, layer_is_fused, matrix_tokens,
-};
+use crate::model::{BertConfig, LONGEST_FUSED_ROW, Precision, layer_is_fused, matrix_tokens};
 
 /// Sizes of numbers, in bytes.
 const F32: u64 = 4;
@@ -56,7 +54,7 @@ impl Shape {
             positions: config.max_position_embeddings.max(1) as usize,
             device,
             precision,
-            fused: layer_is_fused(device, sizes) && config.hidden_act == Activation::Gelu,
+            fused: layer_is_fused(device, sizes, config.hidden_act),
             has_dropout: config.hidden_dropout_prob > 0.0,
             attention_has_dropout: config.attention_probs_dropout_prob > 0.0,
         }

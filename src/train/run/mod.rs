@@ -226,14 +226,17 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
 
     /// One forward and backward pass, and the optimizer's step if it completes a
     /// group. Returns whether the pass goes on.
-    pub(super) fn micro_batch(&mut self, part: &Part, batch: Batch<TargetOf<M>>) -> Result<bool> {
+    pub(super) fn micro_batch(
+        &mut self,
+        part: &Part,
+        mut batch: Batch<TargetOf<M>>,
+    ) -> Result<bool> {
         self.note_generator(self.model.backbone().device())?;
-        let lengths = batch.inputs.row_lengths();
-        let seen = match self.gradients(part.as_ref().len(), batch) {
+        let seen = match self.gradients(part.as_ref().len(), &mut batch) {
             Ok(seen) => seen,
             Err(error) => {
                 let problem = error.out_of_memory().ok_or(error)?;
-                self.halve(problem, part, &lengths)?;
+                self.halve(problem, part, &batch.inputs.row_lengths())?;
                 return Ok(false);
             }
         };
@@ -256,7 +259,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
     }
 
     /// Adds the gradients of so many rows.
-    fn gradients(&mut self, rows: usize, mut batch: Batch<TargetOf<M>>) -> Result<Totals> {
+    fn gradients(&mut self, rows: usize, batch: &mut Batch<TargetOf<M>>) -> Result<Totals> {
         if let Some(cache) = &mut self.cache {
             cache.attach(self.model, &mut batch.inputs)?;
         }
