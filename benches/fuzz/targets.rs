@@ -2,10 +2,11 @@
 //! made of and the memory that it may take.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bertfit::{Backbone, BertConfig, Error, Result, Tokenizer, Truncation};
+use flate2::bufread::MultiGzDecoder;
 use serde_json::{Value, json};
 
 use super::checkpoint;
@@ -161,7 +162,8 @@ impl Corpus {
     /// Bytes of text in a file: those that it unpacks to, up to where it is damaged.
     pub fn text_bytes(path: &Path, content: &[u8]) -> usize {
         let mut unpacked: Box<dyn Read + '_> = match path.extension().and_then(OsStr::to_str) {
-            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(content)),
+            // In pieces, as files are read: damage hides what was unpacked of its piece.
+            Some("gz") => Box::new(MultiGzDecoder::new(BufReader::new(content))),
             Some("xz") => Box::new(liblzma::read::XzDecoder::new_multi_decoder(content)),
             _ => return content.len(),
         };
