@@ -30,4 +30,13 @@ void in_parallel(int64_t count, const F& work) {
     iterator.for_each(loop, 1);
 }
 
+// Calls `work` with each of so many even parts of 0..count, and its number.
+template <typename F>
+void in_parts(int64_t parts, int64_t count, const F& work) {
+    in_parallel(parts, [&](int64_t begin, int64_t end) {
+        for (int64_t part = begin; part < end; ++part)
+            work(part, count * part / parts, count * (part + 1) / parts);
+    });
+}
+
 }  // namespace bertfit

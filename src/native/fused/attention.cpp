@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "../guard.h"
+#include "dense_products.h"
 #include "short_head.h"
 #include "tensors.h"
-#include "weight_gradient.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -68,16 +68,34 @@ struct Attention {
     int64_t heads, head_size;
     Dropout dropout;
 
+    // What a row costs: its scores, and what is done for each token besides.
+    static int64_t cost(int64_t length) { return length * (length + 64); }
+
+    // The unit before which `part` of `parts` of the work lies.
+    int64_t unit_after(int64_t part, int64_t parts) const {
+        int64_t total = 0;
+        for (size_t row = 0; row < rows.size(); row += 2) total += heads * cost(rows[row + 1]);
+        int64_t left = total * part / parts, unit = 0;
+        for (size_t row = 0; row < rows.size(); row += 2) {
+            const int64_t of_head = cost(rows[row + 1]);
+            if (left < heads * of_head) return unit + left / of_head;
+            left -= heads * of_head;
+            unit += heads;
+        }
+        return unit;
+    }
+
     // Calls `work` with each unit, on all threads, and the room of the thread.
     template <typename F>
     void for_each_unit(const F& work) const {
         int64_t longest = 0;
         for (size_t row = 0; row < rows.size(); row += 2)
             longest = std::max(longest, rows[row + 1]);
-        const int64_t count = static_cast<int64_t>(rows.size() / 2) * heads;
-        in_parallel(count, [&](int64_t begin, int64_t end) {
+        const int64_t parts = threads();
+        in_parts(parts, parts, [&](int64_t part, int64_t, int64_t) {
             Room room(room_for(kind, longest, head_size));
-            for (int64_t number = begin; number < end; ++number) {
+            const int64_t end = unit_after(part + 1, parts);
+            for (int64_t number = unit_after(part, parts); number < end; ++number) {
                 const int64_t row = number / heads * 2;
                 const Unit unit{head_size,
                                 1.0f / std::sqrt(static_cast<float>(head_size)),
@@ -98,7 +116,7 @@ struct Attention {
     }
 };
 
-// Matrices `[T, H]` of queries, keys and values: parts of one matrix `[T, 3H]`, or three.
+// Matrices `[T, H]` of queries, keys and values: parts of one matrix `[T, 3H]`.
 using Three = std::array<at::Tensor, 3>;
 
 Three parts_of(const at::Tensor& joined) {
@@ -113,8 +131,7 @@ Matrix<E> matrix_of(const at::Tensor& tensor, const float* bias = nullptr) {
 }
 
 struct SelfAttention : torch::autograd::Function<SelfAttention> {
-    // Weights and biases of query, key and value. If they are `joined`, what they give is one
-    // product, for which weights are copied into one: worth it where they are converted anyway.
+    // Weights and biases of query, key and value; for `joined` see `for_products`.
     static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& wq,
                               const at::Tensor& bq, const at::Tensor& wk, const at::Tensor& bk,
                               const at::Tensor& wv, const at::Tensor& bv, const Rows& rows,
@@ -123,18 +140,9 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         const int64_t width = x.size(1);
         const at::ScalarType kind = x.scalar_type();
         const Attention attention{kind, rows, heads, width / heads, new_dropout(share)};
-        const Three weights{wq, wk, wv};
-        variable_list saved{x, bq, bk, bv};
-        if (joined) {
-            saved.push_back(empty({3 * width, width}, kind));
-            for (int64_t i = 0; i < 3; ++i) saved[4].narrow(0, i * width, width).copy_(weights[i]);
-            saved.push_back(at::mm(x, saved[4].t()));
-        } else {
-            for (const at::Tensor& weight : weights) {
-                saved.push_back(weight_as(weight, kind));
-                saved.push_back(at::mm(x, saved.back().t()));
-            }
-        }
+        const Weights weights = for_products({wq, wk, wv}, x, joined);
+        variable_list saved{x, bq, bk, bv, forward_product(x, weights)};
+        saved.insert(saved.end(), weights.begin(), weights.end());
         const at::Tensor mixed =
             attention.covers(x.size(0)) ? at::empty_like(x) : at::zeros_like(x);
         by_kind(kind, [&](auto* type) {
@@ -199,25 +207,16 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
             }
             results[2 + 2 * i] = sums.row(i);
         }
-        if (context->needs_input_grad(0)) {
-            if (is_joined(saved)) {
-                results[0] = at::mm(all_parts, saved[4]);
-            } else {
-                results[0] = at::mm(parts_gradients[0], saved[4]);
-                for (int64_t i = 1; i < 3; ++i)
-                    results[0].addmm_(parts_gradients[i], saved[4 + 2 * i]);
-            }
-        }
+        if (context->needs_input_grad(0))
+            results[0] = backward_product(all_parts, {saved.begin() + 5, saved.end()});
         return results;
     }
 
-    // What is saved: x, three biases, and the weight and the result of each product.
-    static bool is_joined(const variable_list& saved) { return saved.size() == 6; }
-
-    // Queries, keys and values.
+    // Queries, keys and values of what is saved: x, three biases, the result of the product and
+    // its weights.
     template <typename E>
     static std::array<Matrix<E>, 3> matrices_of(const variable_list& saved) {
-        const Three parts = is_joined(saved) ? parts_of(saved[5]) : Three{saved[5], saved[7], saved[9]};
+        const Three parts = parts_of(saved[4]);
         std::array<Matrix<E>, 3> matrices;
         for (int64_t i = 0; i < 3; ++i)
             matrices[i] = matrix_of<E>(parts[i], data<const float>(saved[1 + i]));
@@ -249,10 +248,9 @@ DOOR char* bertfit_attention(const at::Tensor* const* inputs, const int64_t* row
                         "a row lies outside the tokens");
         }
         TORCH_CHECK(dropout >= 0 && dropout < 1, "dropout is not from 0 to below 1");
-        const bool joined = x.scalar_type() == at::kBFloat16 && at::GradMode::is_enabled();
         take(context, new at::Tensor(bertfit::SelfAttention::apply(
                           x, *inputs[1], *inputs[2], *inputs[3], *inputs[4], *inputs[5],
                           *inputs[6], std::vector<int64_t>(rows, rows + 2 * count), heads,
-                          dropout, joined)));
+                          dropout, at::GradMode::is_enabled())));
     });
 }

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "../guard.h"
+#include "dense_products.h"
 #include "tensors.h"
-#include "weight_gradient.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -15,26 +15,29 @@ using torch::autograd::variable_list;
 namespace bertfit {
 namespace {
 
+// `slope`, where that is wanted, becomes the derivative; it may be x.
 template <typename E>
-INLINE void gelu(const E* x, const float* bias, E* y, int64_t rows, int64_t width) {
+INLINE void gelu(const E* x, const float* bias, E* y, E* slope, int64_t rows, int64_t width) {
     for (int64_t row = 0; row < rows; ++row) {
         for (int64_t i = 0; i < width; i += WIDTH) {
-            const Floats z = load(x + row * width + i) + load(bias + i);
-            store(y + row * width + i, z * normal(z).integral);
+            const int64_t place = row * width + i;
+            const Floats z = load(x + place) + load(bias + i);
+            const Normal at = normal(z);
+            store(y + place, z * at.integral);
+            if (slope != nullptr) store(slope + place, at.integral + z * at.density);
         }
     }
 }
 
 // `bias_gradient` collects the sums of the columns.
 template <typename E>
-INLINE void gelu_backward(const E* x, const float* bias, const E* dy, E* dx, float* bias_gradient,
-                          int64_t rows, int64_t width) {
+INLINE void gelu_backward(const E* slope, const E* dy, E* dx, float* bias_gradient, int64_t rows,
+                          int64_t width) {
     for (int64_t row = 0; row < rows; ++row) {
         for (int64_t i = 0; i < width; i += WIDTH) {
-            const Floats z = load(x + row * width + i) + load(bias + i);
-            const Normal at = normal(z);
-            const Floats gradient = load(dy + row * width + i) * (at.integral + z * at.density);
-            store(dx + row * width + i, gradient);
+            const int64_t place = row * width + i;
+            const Floats gradient = load(dy + place) * load(slope + place);
+            store(dx + place, gradient);
             store(bias_gradient + i, load(bias_gradient + i) + gradient);
         }
     }
@@ -117,21 +120,21 @@ INLINE void add_norm_backward(const Norm& norm, const float* dy, const E* dy_sho
     }
 }
 
-FOR_EACH_PROCESSOR void gelu_of(const float* x, const float* bias, float* y, int64_t rows,
-                                int64_t width) {
-    gelu(x, bias, y, rows, width);
+FOR_EACH_PROCESSOR void gelu_of(const float* x, const float* bias, float* y, float* slope,
+                                int64_t rows, int64_t width) {
+    gelu(x, bias, y, slope, rows, width);
 }
-FOR_EACH_PROCESSOR void gelu_of(const Short* x, const float* bias, Short* y, int64_t rows,
-                                int64_t width) {
-    gelu(x, bias, y, rows, width);
+FOR_EACH_PROCESSOR void gelu_of(const Short* x, const float* bias, Short* y, Short* slope,
+                                int64_t rows, int64_t width) {
+    gelu(x, bias, y, slope, rows, width);
 }
-FOR_EACH_PROCESSOR void gelu_backward_of(const float* x, const float* bias, const float* dy,
-                                         float* dx, float* db, int64_t rows, int64_t width) {
-    gelu_backward(x, bias, dy, dx, db, rows, width);
+FOR_EACH_PROCESSOR void gelu_backward_of(const float* slope, const float* dy, float* dx,
+                                         float* db, int64_t rows, int64_t width) {
+    gelu_backward(slope, dy, dx, db, rows, width);
 }
-FOR_EACH_PROCESSOR void gelu_backward_of(const Short* x, const float* bias, const Short* dy,
-                                         Short* dx, float* db, int64_t rows, int64_t width) {
-    gelu_backward(x, bias, dy, dx, db, rows, width);
+FOR_EACH_PROCESSOR void gelu_backward_of(const Short* slope, const Short* dy, Short* dx,
+                                         float* db, int64_t rows, int64_t width) {
+    gelu_backward(slope, dy, dx, db, rows, width);
 }
 FOR_EACH_PROCESSOR void add_norm_of(const Norm& norm, const float* x, const float* residual,
                                     float* y, Short* y_short, float* normal, float* rstd,
@@ -171,50 +174,49 @@ struct DenseGradients {
 DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, const at::Tensor& x,
                               const at::Tensor& weight) {
     DenseGradients gradients;
-    if (context->needs_input_grad(0)) gradients.x = at::mm(dy, weight);
+    if (context->needs_input_grad(0)) gradients.x = backward_product(dy, {weight});
     if (context->needs_input_grad(1)) gradients.weight = weight_gradient(dy, x);
     return gradients;
 }
 
 struct DenseGelu : torch::autograd::Function<DenseGelu> {
     static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                              const at::Tensor& weight, const at::Tensor& bias) {
+                              const at::Tensor& weight, const at::Tensor& bias, bool has_graph) {
         const Quiet quiet;
-        const at::ScalarType kind = x.scalar_type();
-        const at::Tensor used = weight_as(weight, kind);
-        const at::Tensor wide = at::mm(x, used.t());
+        const Weights used = for_products({weight}, x, false);
+        const at::Tensor wide = forward_product(x, used);
         const at::Tensor y = at::empty_like(wide);
         const int64_t width = wide.size(1);
-        by_kind(kind, [&](auto* type) {
+        by_kind(x.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             in_parallel(wide.size(0), [&](int64_t begin, int64_t end) {
-                gelu_of(data<const E>(wide) + begin * width, data<const float>(bias),
-                        data<E>(y) + begin * width, end - begin, width);
+                E* from = data<E>(wide) + begin * width;
+                gelu_of(from, data<const float>(bias), data<E>(y) + begin * width,
+                        has_graph ? from : nullptr, end - begin, width);
             });
         });
-        context->save_for_backward({x, used, bias, wide});
+        if (has_graph) context->save_for_backward({x, used[0], wide});
         return y;
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const Quiet quiet;
         const variable_list saved = context->get_saved_variables();
-        const at::Tensor &x = saved[0], &used = saved[1], &bias = saved[2], &wide = saved[3];
+        const at::Tensor &x = saved[0], &used = saved[1], &slope = saved[2];
         const at::Tensor dy = gradients[0].contiguous();
-        const at::Tensor inner = at::empty_like(wide);
-        const int64_t width = wide.size(1);
+        const at::Tensor inner = at::empty_like(slope);
+        const int64_t width = slope.size(1);
         const Sums sums(threads(), 1, width);
-        by_kind(wide.scalar_type(), [&](auto* type) {
+        by_kind(slope.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
-            in_parts(threads(), wide.size(0), [&](int64_t part, int64_t begin, int64_t end) {
+            in_parts(threads(), slope.size(0), [&](int64_t part, int64_t begin, int64_t end) {
                 const int64_t skipped = begin * width;
-                gelu_backward_of(data<const E>(wide) + skipped, data<const float>(bias),
-                                 data<const E>(dy) + skipped, data<E>(inner) + skipped,
-                                 sums.of(part), end - begin, width);
+                gelu_backward_of(data<const E>(slope) + skipped, data<const E>(dy) + skipped,
+                                 data<E>(inner) + skipped, sums.of(part), end - begin, width);
             });
         });
         DenseGradients dense = dense_backward(context, inner, x, used);
-        return {dense.x, dense.weight, sums.row(0)};
+        return {dense.x, dense.weight, sums.row(0), at::Tensor()};
     }
 };
 
@@ -225,8 +227,8 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
                                  const at::Tensor& beta, double eps, double share) {
         const Quiet quiet;
         const at::ScalarType kind = x.scalar_type();
-        const at::Tensor used = weight_as(weight, kind);
-        const at::Tensor dense = at::mm(x, used.t());
+        const Weights used = for_products({weight}, x, false);
+        const at::Tensor dense = forward_product(x, used);
         const int64_t rows = dense.size(0), width = dense.size(1);
         const Norm norm = norm_of(bias, gamma, beta, eps, new_dropout(share), width);
         const at::Tensor y = empty({rows, width}, at::kFloat);
@@ -244,7 +246,7 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
                             data<float>(factors) + part * factors.size(1), begin, end);
             });
         });
-        context->save_for_backward({x, used, bias, gamma, beta, normal, rstd});
+        context->save_for_backward({x, used[0], bias, gamma, beta, normal, rstd});
         context->saved_data["share"] = share;
         context->saved_data["seed"] = static_cast<int64_t>(norm.dropout.seed);
         context->set_materialize_grads(false);
@@ -307,8 +309,9 @@ DOOR char* bertfit_dense_gelu(const at::Tensor* const* inputs, Take take, void* 
     return guarded([&] {
         const at::Tensor &x = *inputs[0], &weight = *inputs[1], &bias = *inputs[2];
         bertfit::check_dense(x, weight, bias);
-        bertfit::copy_with_graph(weight, x.scalar_type());
-        take(context, new at::Tensor(bertfit::DenseGelu::apply(x, weight, bias)));
+        bertfit::copy_with_graph(weight, x);
+        take(context, new at::Tensor(bertfit::DenseGelu::apply(
+                          x, weight, bias, at::GradMode::is_enabled())));
     });
 }
 
@@ -325,7 +328,7 @@ DOOR char* bertfit_dense_add_norm(const at::Tensor* const* inputs, double eps, d
         bertfit::check_weight(gamma, bias.sizes(), "gamma");
         bertfit::check_weight(beta, bias.sizes(), "beta");
         TORCH_CHECK(dropout >= 0 && dropout < 1, "dropout is not from 0 to below 1");
-        bertfit::copy_with_graph(weight, x.scalar_type());
+        bertfit::copy_with_graph(weight, x);
         for (const at::Tensor& result : bertfit::DenseAddNorm::apply(x, weight, bias, residual,
                                                                      gamma, beta, eps, dropout))
             take(context, new at::Tensor(result));

@@ -4,7 +4,6 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -48,29 +47,7 @@ struct Sums {
     int64_t parts_stride() const { return parts.size(1); }
 };
 
-// Calls `work` with each of so many even parts of 0..count, and its number.
-template <typename F>
-void in_parts(int64_t parts, int64_t count, const F& work) {
-    in_parallel(parts, [&](int64_t begin, int64_t end) {
-        for (int64_t part = begin; part < end; ++part)
-            work(part, count * part / parts, count * (part + 1) / parts);
-    });
-}
-
 inline int64_t threads() { return at::get_num_threads(); }
-
-// A weight in the kind of the numbers that it meets. In a region of autocasting the
-// bfloat16 copy is kept for all its uses.
-inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
-    if (kind == at::kFloat) return weight;
-    return at::autocast::cached_cast(kind, weight, c10::DeviceType::CPU);
-}
-
-// Makes that copy before an operation does, inside of which nothing has a graph: the copy is
-// also that of libtorch's operators, which need its graph where they have the same weight.
-inline void copy_with_graph(const at::Tensor& weight, at::ScalarType kind) {
-    if (at::GradMode::is_enabled() && weight.requires_grad()) weight_as(weight, kind);
-}
 
 // A use of dropout, with a seed that libtorch's generator draws.
 inline Dropout new_dropout(double share) {

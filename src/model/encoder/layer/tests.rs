@@ -12,8 +12,17 @@ use crate::native;
 /// Width, heads, width of the feed-forward layer.
 const SHAPES: [[i64; 3]; 3] = [[64, 2, 128], [32, 4, 64], [48, 1, 16]];
 /// With padding left out, with none, with a little of it, with rows that are cut into parts,
-/// and with a row of one token.
-const LENGTHS: [&[usize]; 5] = [&[5, 3, 17, 1], &[7, 7], &[40, 39, 38], &[64, 33, 50], &[1]];
+/// with a row of one token, and with enough tokens for products of our own.
+const LENGTHS: [&[usize]; 6] = [
+    &[5, 3, 17, 1],
+    &[7, 7],
+    &[40, 39, 38],
+    &[64, 33, 50],
+    &[1],
+    &[63; 9],
+];
+/// Products of it are made in several parts, even in bfloat16.
+const WIDE: [i64; 3] = [32, 4, 4112];
 
 #[derive(Clone, Copy, PartialEq)]
 enum By {
@@ -118,7 +127,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn our_operations_give_the_states_and_gradients_of_libtorchs() {
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain([WIDE]) {
         for lengths in LENGTHS {
             let case = Case::new(shape, lengths, 0.0);
             let ours = case.run(By::Ours, Precision::F32);
@@ -146,8 +155,9 @@ fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
     if !cpu_has_bf16() {
         return;
     }
-    for lengths in LENGTHS {
-        let case = Case::new(SHAPES[0], lengths, 0.0);
+    let cases = LENGTHS.map(|lengths| (SHAPES[0], lengths));
+    for (shape, lengths) in cases.into_iter().chain([(WIDE, LENGTHS[5])]) {
+        let case = Case::new(shape, lengths, 0.0);
         let exact = case.run(By::Operators, Precision::F32);
         let ours = case.run(By::Ours, Precision::Bf16);
         let theirs = case.run(By::Operators, Precision::Bf16);
@@ -159,6 +169,37 @@ fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
                     "{lengths:?} {name}: {ours}, {theirs}"
                 );
             }
+        }
+    }
+}
+
+/// Where a number is three of bfloat16, as exact as in float32: against products in float64,
+/// of numbers of very different sizes.
+#[test]
+fn our_products_of_float32_are_as_exact_as_libtorchs() {
+    let place = (Kind::Float, Device::Cpu);
+    tch::manual_seed(3);
+    for [tokens, inner, outer] in [[300, 80, 48], [567, 1600, 32], [2000, 48, 784]] {
+        let random = |size: [i64; 2]| {
+            let powers = (Tensor::rand(size, place) * 16.0 - 8.0).round();
+            (Tensor::randn(size, place) * powers.exp2()).set_requires_grad(true)
+        };
+        let (x, weight) = (random([tokens, inner]), random([outer, inner]));
+        // Far to the right, where GELU leaves a number as it is.
+        let bias = Tensor::full([outer], 1e6, place);
+        let pushed = random([tokens, outer]).detach();
+        let ours = fused::dense_gelu(&x, (&weight, &bias)).expect("a product");
+        (&ours * &pushed).sum(Kind::Float).backward();
+        let ours = [x.grad(), weight.grad()];
+        let [x64, weight64, pushed64] = [&x, &weight, &pushed].map(|t| t.to_kind(Kind::Double));
+        let exact = [pushed64.matmul(&weight64), pushed64.tr().matmul(&x64)];
+        let theirs = no_grad(|| [pushed.matmul(&weight), pushed.tr().matmul(&x)]);
+        for ((exact, ours), theirs) in exact.iter().zip(&ours).zip(&theirs) {
+            let (ours, theirs) = (difference(ours, exact), difference(theirs, exact));
+            assert!(
+                ours < 1.2 * theirs,
+                "{tokens} {inner} {outer}: {ours}, {theirs}"
+            );
         }
     }
 }

@@ -1,0 +1,144 @@
+// The three products of dense layers: forward, and the gradients of input and weight. By
+// tiles where the processor has them and there is enough to do, else by libtorch.
+#pragma once
+
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/cat.h>
+
+#include <array>
+#include <vector>
+
+#include "tensors.h"
+#include "tile_product.h"
+
+namespace bertfit {
+namespace {
+
+// Weights `[N, K]` of up to three layers with the same input, one below the other; float32,
+// or as `for_products` makes them.
+using Weights = std::vector<at::Tensor>;
+
+#ifdef BF16_UNITS
+
+// Fewer tokens are not worth the packing of weights.
+int64_t least_tokens(at::ScalarType kind) { return kind == at::kFloat ? 192 : 64; }
+
+bool by_tiles(const at::Tensor& x) {
+    return x.size(0) >= least_tokens(x.scalar_type()) && bf16_unit() == Bf16Unit::Tiles;
+}
+
+template <typename E>
+Stack<E> stack_of(const at::Tensor* tensors, size_t count) {
+    Stack<E> stack{};
+    for (size_t i = 0; i < count; ++i) stack.places[i] = data<const E>(tensors[i]);
+    stack.rows_of_each = tensors[0].size(0);
+    stack.rows = stack.rows_of_each * static_cast<int64_t>(count);
+    stack.columns = tensors[0].size(1);
+    stack.stride = tensors[0].stride(0);
+    return stack;
+}
+
+template <typename C>
+Result<C> result_of(const at::Tensor& c) {
+    return {data<C>(c), c.size(0), c.size(1), c.stride(0)};
+}
+
+// x Wᵀ (`along`: the sum is along the weights' rows) or x W, in x's kind.
+at::Tensor by_tiles(const at::Tensor& x, const Weights& weights, bool along) {
+    const Factor<float> right{stack_of<float>(weights.data(), weights.size()), along};
+    const auto product = [&](const auto& left, const auto& result) {
+        tile_product(left, right, result);
+    };
+    const std::array<int64_t, 2> size{x.size(0), right.outer()};
+    if (x.scalar_type() == at::kFloat) {
+        const at::Tensor c = empty(size, at::kFloat);
+        product(Factor<float>{stack_of<float>(&x, 1), true}, result_of<float>(c));
+        return c;
+    }
+    const Factor<Short> left{stack_of<Short>(&x, 1), true};
+    if (left.inner() > DEPTH * FAR<1>) {
+        const at::Tensor c = empty(size, at::kFloat);
+        product(left, result_of<float>(c));
+        return c.to(at::kBFloat16);
+    }
+    const at::Tensor c = empty(size, at::kBFloat16);
+    product(left, result_of<Short>(c));
+    return c;
+}
+
+// dyᵀ x in float32.
+template <typename E>
+at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor& x) {
+    const at::Tensor gradient = empty({dy.size(1), x.size(1)}, at::kFloat);
+    tile_product(Factor<E>{stack_of<E>(&dy, 1), false}, Factor<E>{stack_of<E>(&x, 1), false},
+                 result_of<float>(gradient));
+    return gradient;
+}
+
+#else
+
+bool by_tiles(const at::Tensor&) { return false; }
+at::Tensor by_tiles(const at::Tensor& x, const Weights&, bool) { return x; }
+template <typename E>
+at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor&) {
+    return dy;
+}
+
+#endif
+
+// A weight in the kind of the numbers that it meets. In a region of autocasting the
+// bfloat16 copy is kept for all its uses.
+inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
+    if (kind == at::kFloat) return weight;
+    return at::autocast::cached_cast(kind, weight, c10::DeviceType::CPU);
+}
+
+// Makes that copy before an operation does, inside of which nothing has a graph: the copy is
+// also that of libtorch's operators, which need its graph where they have the same weight.
+inline void copy_with_graph(const at::Tensor& weight, const at::Tensor& x) {
+    const bool has_graph = at::GradMode::is_enabled() && weight.requires_grad();
+    if (has_graph && !by_tiles(x)) weight_as(weight, x.scalar_type());
+}
+
+// Weights as products with x take them: those that libtorch multiplies are in x's numbers, and
+// `joined` into one matrix where no copy is kept. (Whether there will be a graph cannot be
+// asked inside of an operation.)
+Weights for_products(Weights weights, const at::Tensor& x, bool joined) {
+    const at::ScalarType kind = x.scalar_type();
+    if (kind == at::kFloat || by_tiles(x)) return weights;
+    if (!joined) {
+        for (at::Tensor& weight : weights) weight = weight_as(weight, kind);
+        return weights;
+    }
+    const at::Tensor whole = at::cat(weights, 0);
+    return {whole.to(kind)};
+}
+
+// x Wᵀ in x's kind: x `[T, K]` to `[T, N]`, for several weights beside each other.
+at::Tensor forward_product(const at::Tensor& x, const Weights& weights) {
+    if (by_tiles(x)) return by_tiles(x, weights, true);
+    if (weights.size() == 1) return at::mm(x, weights[0].t());
+    std::vector<at::Tensor> results;
+    for (const at::Tensor& weight : weights) results.push_back(at::mm(x, weight.t()));
+    return at::cat(results, 1);
+}
+
+// dy W in dy's kind: dy `[T, N]` to `[T, K]`.
+at::Tensor backward_product(const at::Tensor& dy, const Weights& weights) {
+    if (by_tiles(dy)) return by_tiles(dy, weights, false);
+    const int64_t width = weights[0].size(0);
+    at::Tensor dx = at::mm(dy.narrow(1, 0, width), weights[0]);
+    for (size_t i = 1; i < weights.size(); ++i)
+        dx.addmm_(dy.narrow(1, static_cast<int64_t>(i) * width, width), weights[i]);
+    return dx;
+}
+
+// dyᵀ x in float32: dy `[T, N]` and x `[T, K]` to `[N, K]`.
+at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
+    if (!by_tiles(x)) return at::mm(dy.t(), x).to(at::kFloat);
+    return x.scalar_type() == at::kFloat ? gradient_by_tiles<float>(dy, x)
+                                         : gradient_by_tiles<Short>(dy, x);
+}
+
+}  // namespace
+}  // namespace bertfit

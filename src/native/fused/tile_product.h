@@ -1,0 +1,333 @@
+// Products of whole matrices by tiles (AMX), several times as fast as those that libtorch
+// brings. Numbers are bfloat16; a float32 number is the sum of three of them, and of the nine
+// products of two such sums the six largest are computed, so that the result is as exact as
+// one in float32.
+#pragma once
+
+#include <algorithm>
+
+#include "../parallel.h"
+#include "bf16_product.h"
+
+#ifdef BF16_UNITS
+
+namespace bertfit {
+namespace {
+
+#define TILE_UNITS                                                                        \
+    target("avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16,amx-tile," \
+           "amx-bf16")
+#define IN_TILES static inline __attribute__((always_inline, TILE_UNITS))
+
+// A tile has sixteen lines of 32 numbers; C is made of squares of two by two tiles.
+constexpr int64_t LINES = 16, DEPTH = 32, TILE = LINES * DEPTH, SQUARE = 2 * LINES;
+
+// Rows of numbers, as many in each of up to three places; they are `stride` numbers apart.
+template <typename E>
+struct Stack {
+    const E* places[3];
+    int64_t rows_of_each, columns, stride;
+    int64_t rows;
+
+    const E* row(int64_t row) const {
+        int64_t place = 0;
+        for (; row >= rows_of_each; row -= rows_of_each) ++place;
+        return places[place] + row * stride;
+    }
+};
+
+// A factor of a product: the sum is along its rows, or across them.
+template <typename E>
+struct Factor {
+    Stack<E> stack;
+    bool along;
+
+    int64_t outer() const { return along ? stack.rows : stack.columns; }
+    int64_t inner() const { return along ? stack.columns : stack.rows; }
+};
+
+// So many bfloat16 numbers make one number.
+template <typename E>
+constexpr int PARTS = sizeof(E) == sizeof(float) ? 3 : 1;
+
+// The first `count` of 32 numbers of two rows, or of one, as lines of bfloat16 parts.
+IN_TILES __mmask16 first_of(int64_t count) {
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
+}
+
+IN_TILES __m512 wide(__m256i halves) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+IN_TILES void split(__m512 low, __m512 high, __m512i parts[3]) {
+#pragma GCC unroll 3
+    for (int part = 0; part < 3; ++part) {
+        parts[part] = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+        low = _mm512_sub_ps(low, wide(_mm512_castsi512_si256(parts[part])));
+        high = _mm512_sub_ps(high, wide(_mm512_extracti64x4_epi64(parts[part], 1)));
+    }
+}
+
+// Sixteen numbers of each of two places, of which there are so many.
+IN_TILES void line(const float* low, int64_t lows, const float* high, int64_t highs, int parts,
+                   __m512i to[3]) {
+    const __m512 first = _mm512_maskz_loadu_ps(first_of(lows), low);
+    const __m512 second = _mm512_maskz_loadu_ps(first_of(highs), high);
+    if (parts == 1) to[0] = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    else split(first, second, to);
+}
+IN_TILES void line(const Short* low, int64_t lows, const Short* high, int64_t highs, int,
+                   __m512i to[3]) {
+    const __m256i first = _mm256_maskz_loadu_epi16(first_of(lows), low);
+    const __m256i second = _mm256_maskz_loadu_epi16(first_of(highs), high);
+    to[0] = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+// The tile of a factor whose first line is `outer` and whose first number is `inner`, in so
+// many parts, which are `part_size` numbers apart. A word is two neighbours along the sum.
+// Words of a line lie along the sum for the left factor, across it for the right one.
+template <int COUNT, typename E>
+IN_TILES void pack_tile(const Factor<E>& factor, int64_t outer, int64_t inner, bool left,
+                        Short* to, int64_t part_size) {
+    __m512i lines[COUNT][LINES];
+    const Stack<E>& stack = factor.stack;
+    alignas(64) static const uint16_t PAIRS[32] = {
+        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i pairs = _mm512_load_si512(PAIRS);
+    for (int64_t i = 0; i < LINES; ++i) {
+        __m512i parts[3] = {};
+        if (factor.along) {
+            if (outer + i < stack.rows) {
+                const E* row = stack.row(outer + i) + inner;
+                const int64_t left_over = stack.columns - inner;
+                line(row, left_over, row + 16, left_over - 16, COUNT, parts);
+            }
+        } else {
+            const int64_t first = inner + 2 * i, columns = stack.columns - outer;
+            if (first < stack.rows) {
+                const E* low = stack.row(first) + outer;
+                const bool more = first + 1 < stack.rows;
+                const E* high = more ? stack.row(first + 1) + outer : low;
+                line(low, columns, high, more ? columns : 0, COUNT, parts);
+            }
+            for (int part = 0; part < COUNT; ++part)
+                parts[part] = _mm512_permutexvar_epi16(pairs, parts[part]);
+        }
+        for (int part = 0; part < COUNT; ++part) lines[part][i] = parts[part];
+    }
+#pragma GCC unroll 3
+    for (int part = 0; part < COUNT; ++part) {
+        Floats words[LINES];
+        std::memcpy(words, lines[part], sizeof(words));
+        if (factor.along != left) {
+            exchange_all<8>(words);
+            exchange_all<4>(words);
+            exchange_all<2>(words);
+            exchange_all<1>(words);
+        }
+        std::memcpy(to + part * part_size, words, sizeof(words));
+    }
+}
+
+// `count` pairs of tiles beside each other, from `outer` on, each in so many steps along the
+// sum; a step has all parts of both tiles, and pairs are `strip` numbers apart.
+template <int COUNT, typename E>
+__attribute__((noinline, TILE_UNITS)) void pack(const Factor<E>& factor, int64_t outer,
+                                                int64_t count, int64_t inner, int64_t steps,
+                                                bool left, Short* to, int64_t strip) {
+    const auto one = [&](int64_t pair, int64_t step) __attribute__((always_inline, TILE_UNITS)) {
+        for (int64_t tile = 0; tile < 2; ++tile)
+            pack_tile<COUNT>(factor, outer + pair * SQUARE + tile * LINES, inner + step * DEPTH,
+                             left, to + pair * strip + (step * COUNT * 2 + tile) * TILE, 2 * TILE);
+    };
+    // In the order of the numbers in memory.
+    if (factor.along) {
+        for (int64_t pair = 0; pair < count; ++pair)
+            for (int64_t step = 0; step < steps; ++step) one(pair, step);
+    } else {
+        for (int64_t step = 0; step < steps; ++step)
+            for (int64_t pair = 0; pair < count; ++pair) one(pair, step);
+    }
+}
+
+#define LOAD_PAIR(first, second, from)   \
+    _tile_loadd(first, (from), 64);      \
+    _tile_loadd(second, (from) + TILE, 64)
+#define MULTIPLY()           \
+    _tile_dpbf16ps(0, 4, 6); \
+    _tile_dpbf16ps(1, 4, 7); \
+    _tile_dpbf16ps(2, 5, 6); \
+    _tile_dpbf16ps(3, 5, 7)
+
+// A square of float32 numbers, whose rows are so many numbers apart.
+struct Square {
+    float* numbers;
+    int64_t row;
+};
+
+// A square of C: A B of packed factors, more than what is `before`, if that is anything.
+template <int COUNT>
+__attribute__((noinline, TILE_UNITS)) void square(const Short* a, const Short* b, int64_t steps,
+                                                  Square before, Square after) {
+    asm volatile("" ::: "memory");  // the compiler does not know what tiles read
+    if (before.numbers != nullptr) {
+        const int64_t bytes = 4 * before.row;
+        const float *high = before.numbers, *low = high + LINES * before.row;
+        _tile_loadd(0, high, bytes);
+        _tile_loadd(1, high + LINES, bytes);
+        _tile_loadd(2, low, bytes);
+        _tile_loadd(3, low + LINES, bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t step = 0; step < steps; ++step) {
+        if constexpr (COUNT == 1) {
+            LOAD_PAIR(4, 5, a);
+            LOAD_PAIR(6, 7, b);
+            MULTIPLY();
+        } else {
+            // Parts by their size: the smallest products first.
+            LOAD_PAIR(4, 5, a + 4 * TILE);
+            LOAD_PAIR(6, 7, b);
+            MULTIPLY();
+            LOAD_PAIR(4, 5, a + 2 * TILE);
+            MULTIPLY();
+            LOAD_PAIR(6, 7, b + 2 * TILE);
+            MULTIPLY();
+            LOAD_PAIR(4, 5, a);
+            MULTIPLY();
+            LOAD_PAIR(6, 7, b + 4 * TILE);
+            MULTIPLY();
+            LOAD_PAIR(6, 7, b);
+            MULTIPLY();
+        }
+        a += COUNT * 2 * TILE;
+        b += COUNT * 2 * TILE;
+    }
+    const int64_t bytes = 4 * after.row;
+    float *high = after.numbers, *low = high + LINES * after.row;
+    _tile_stored(0, high, bytes);
+    _tile_stored(1, high + LINES, bytes);
+    _tile_stored(2, low, bytes);
+    _tile_stored(3, low + LINES, bytes);
+    asm volatile("" ::: "memory");
+}
+
+// C `[rows, columns]`, whose rows are `stride` numbers apart.
+template <typename C>
+struct Result {
+    C* numbers;
+    int64_t rows, columns, stride;
+};
+
+IN_TILES void copy_line(const float* from, float* to, int64_t count) {
+    _mm512_mask_storeu_ps(to, first_of(count), _mm512_loadu_ps(from));
+    _mm512_mask_storeu_ps(to + 16, first_of(count - 16), _mm512_loadu_ps(from + 16));
+}
+IN_TILES void copy_line(const float* from, Short* to, int64_t count) {
+    const __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + 16);
+    const __mmask32 some = first_of(count) | static_cast<__mmask32>(first_of(count - 16)) << 16;
+    _mm512_mask_storeu_epi16(to, some, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+// The part of a square that C has, and back.
+inline void copy_square(const Result<float>& from, int64_t row, int64_t column, float* to) {
+    const int64_t rows = std::min(SQUARE, from.rows - row);
+    const int64_t columns = std::min(SQUARE, from.columns - column);
+    for (int64_t i = 0; i < rows; ++i)
+        std::memcpy(to + i * SQUARE, from.numbers + (row + i) * from.stride + column,
+                    columns * sizeof(float));
+}
+template <typename C>
+__attribute__((noinline, TILE_UNITS)) void copy_square(const float* from, const Result<C>& to,
+                                                       int64_t row, int64_t column) {
+    const int64_t rows = std::min(SQUARE, to.rows - row), columns = to.columns - column;
+    for (int64_t i = 0; i < rows; ++i)
+        copy_line(from + i * SQUARE, to.numbers + (row + i) * to.stride + column, columns);
+}
+
+// So many steps of the sum have their packed factors in the nearest cache, and so many in
+// the next; longer sums are continued.
+template <int COUNT>
+constexpr int64_t NEAR = COUNT == 1 ? 8 : 24;
+template <int COUNT>
+constexpr int64_t FAR = COUNT == 1 ? 128 : 24;
+
+// The most squares whose packed rows of A a thread keeps, and the bytes that these have.
+constexpr int64_t MOST_KEPT = 16, BYTES_KEPT = 768 << 10;
+
+inline int64_t parts_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+inline at::Tensor shorts(int64_t count) {
+    return at::empty({count}, at::TensorOptions().dtype(at::kBFloat16));
+}
+
+// C = A B, where the inner sides of both factors are the sum and the columns of C a multiple
+// of sixteen. A sum of more than FAR steps needs C in float32.
+template <typename A, typename B, typename C>
+void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
+    constexpr int COUNT = std::min(PARTS<A>, PARTS<B>);
+    constexpr bool IS_FLOAT = sizeof(C) == sizeof(float);
+    constexpr int64_t STEP = COUNT * 2 * TILE;
+    const int64_t heights = parts_of(c.rows, SQUARE), widths = parts_of(c.columns, SQUARE);
+    const int64_t all_steps = parts_of(a.inner(), DEPTH);
+    const int64_t most = std::min(all_steps, FAR<COUNT>), strip = most * STEP;
+    const at::Tensor packed_b = shorts(widths * strip);
+    Short* right = static_cast<Short*>(packed_b.data_ptr());
+    const int64_t bytes = strip * static_cast<int64_t>(sizeof(Short));
+    const int64_t threads = at::get_num_threads();
+    const int64_t each = std::min(parts_of(heights, threads),
+                                  std::clamp<int64_t>(BYTES_KEPT / bytes, 1, MOST_KEPT));
+    const at::Tensor packed_a = shorts(threads * each * strip);
+    for (int64_t done = 0; done < all_steps; done += most) {
+        const int64_t steps = std::min(most, all_steps - done);
+        in_parallel(widths, [&](int64_t begin, int64_t end) {
+            pack<COUNT>(b, begin * SQUARE, end - begin, done * DEPTH, steps, false,
+                        right + begin * strip, strip);
+        });
+        in_parts(threads, heights, [&](int64_t part, int64_t begin, int64_t end) {
+            Short* left = static_cast<Short*>(packed_a.data_ptr()) + part * each * strip;
+            alignas(64) float sums[MOST_KEPT][SQUARE * SQUARE];
+            begin_tiles();
+            for (int64_t first = begin; first < end; first += each) {
+                const int64_t count = std::min(end - first, each);
+                pack<COUNT>(a, first * SQUARE, count, done * DEPTH, steps, true, left, strip);
+                for (int64_t j = 0; j < widths; ++j) {
+                    for (int64_t step = 0; step < steps; step += NEAR<COUNT>) {
+                        const int64_t next = std::min(steps, step + NEAR<COUNT>);
+                        for (int64_t i = 0; i < count; ++i) {
+                            const int64_t row = (first + i) * SQUARE, column = j * SQUARE;
+                            const Square own{sums[i], SQUARE};
+                            Square before = step > 0 ? own : Square{}, after = own;
+                            if constexpr (IS_FLOAT) {
+                                const Square to{c.numbers + row * c.stride + column, c.stride};
+                                const bool whole =
+                                    row + SQUARE <= c.rows && column + SQUARE <= c.columns;
+                                if (step == 0 && done > 0) {
+                                    before = whole ? to : own;
+                                    if (!whole) copy_square(c, row, column, sums[i]);
+                                }
+                                if (next == steps && whole) after = to;
+                            }
+                            square<COUNT>(left + i * strip + step * STEP,
+                                          right + j * strip + step * STEP, next - step, before,
+                                          after);
+                            if (next == steps && after.numbers == own.numbers)
+                                copy_square(sums[i], c, row, column);
+                        }
+                    }
+                }
+            }
+            end_tiles();
+        });
+    }
+}
+
+}  // namespace
+}  // namespace bertfit
+
+#endif
