@@ -39,7 +39,7 @@ type Goal = (
 );
 
 /// How a line about the limit of the products begins.
-const LIMIT: &str = "Matrix products of this size";
+const LIMIT: &str = "libtorch's matrix products of this size";
 
 /// Stands for the number of the round, so that accuracies are of several seeds.
 const SEED: &str = "{seed}";
