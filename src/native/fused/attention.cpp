@@ -71,7 +71,7 @@ struct Attention {
     // What a row costs: its scores, and what is done for each token besides.
     static int64_t cost(int64_t length) { return length * (length + 64); }
 
-    // The unit before which `part` of `parts` of the work lies.
+    // The unit before which so many of `parts` equal parts of the work lie.
     int64_t unit_after(int64_t part, int64_t parts) const {
         int64_t total = 0;
         for (size_t row = 0; row < rows.size(); row += 2) total += heads * cost(rows[row + 1]);
@@ -92,10 +92,10 @@ struct Attention {
         for (size_t row = 0; row < rows.size(); row += 2)
             longest = std::max(longest, rows[row + 1]);
         const int64_t parts = threads();
-        in_parts(parts, parts, [&](int64_t part, int64_t, int64_t) {
+        in_parallel(parts, [&](int64_t begin, int64_t end) {
             Room room(room_for(kind, longest, head_size));
-            const int64_t end = unit_after(part + 1, parts);
-            for (int64_t number = unit_after(part, parts); number < end; ++number) {
+            const int64_t last = unit_after(end, parts);
+            for (int64_t number = unit_after(begin, parts); number < last; ++number) {
                 const int64_t row = number / heads * 2;
                 const Unit unit{head_size,
                                 1.0f / std::sqrt(static_cast<float>(head_size)),

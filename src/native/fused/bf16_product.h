@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define BF16_UNITS
-#define BF16_TARGET \
-    target("avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16")
+#define BF16_FEATURES "avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16"
+#define BF16_TARGET target(BF16_FEATURES)
 
 namespace bertfit {
 namespace {

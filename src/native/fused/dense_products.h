@@ -23,7 +23,7 @@ using Weights = std::vector<at::Tensor>;
 // Fewer tokens are not worth the packing of weights.
 int64_t least_tokens(at::ScalarType kind) { return kind == at::kFloat ? 192 : 64; }
 
-bool by_tiles(const at::Tensor& x) {
+bool uses_tiles(const at::Tensor& x) {
     return x.size(0) >= least_tokens(x.scalar_type()) && bf16_unit() == Bf16Unit::Tiles;
 }
 
@@ -44,7 +44,7 @@ Result<C> result_of(const at::Tensor& c) {
 }
 
 // x Wᵀ (`along`: the sum is along the weights' rows) or x W, in x's kind.
-at::Tensor by_tiles(const at::Tensor& x, const Weights& weights, bool along) {
+at::Tensor dense_by_tiles(const at::Tensor& x, const Weights& weights, bool along) {
     const Factor<float> right{stack_of<float>(weights.data(), weights.size()), along};
     const auto product = [&](const auto& left, const auto& result) {
         tile_product(left, right, result);
@@ -77,8 +77,8 @@ at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor& x) {
 
 #else
 
-bool by_tiles(const at::Tensor&) { return false; }
-at::Tensor by_tiles(const at::Tensor& x, const Weights&, bool) { return x; }
+bool uses_tiles(const at::Tensor&) { return false; }
+at::Tensor dense_by_tiles(const at::Tensor& x, const Weights&, bool) { return x; }
 template <typename E>
 at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor&) {
     return dy;
@@ -97,7 +97,7 @@ inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
 // also that of libtorch's operators, which need its graph where they have the same weight.
 inline void copy_with_graph(const at::Tensor& weight, const at::Tensor& x) {
     const bool has_graph = at::GradMode::is_enabled() && weight.requires_grad();
-    if (has_graph && !by_tiles(x)) weight_as(weight, x.scalar_type());
+    if (has_graph && !uses_tiles(x)) weight_as(weight, x.scalar_type());
 }
 
 // Weights as products with x take them: those that libtorch multiplies are in x's numbers, and
@@ -105,27 +105,33 @@ inline void copy_with_graph(const at::Tensor& weight, const at::Tensor& x) {
 // asked inside of an operation.)
 Weights for_products(Weights weights, const at::Tensor& x, bool joined) {
     const at::ScalarType kind = x.scalar_type();
-    if (kind == at::kFloat || by_tiles(x)) return weights;
+    if (kind == at::kFloat || uses_tiles(x)) return weights;
     if (!joined) {
         for (at::Tensor& weight : weights) weight = weight_as(weight, kind);
         return weights;
     }
-    const at::Tensor whole = at::cat(weights, 0);
-    return {whole.to(kind)};
+    return {at::cat(weights, 0).to(kind)};
 }
 
 // x Wᵀ in x's kind: x `[T, K]` to `[T, N]`, for several weights beside each other.
 at::Tensor forward_product(const at::Tensor& x, const Weights& weights) {
-    if (by_tiles(x)) return by_tiles(x, weights, true);
+    if (uses_tiles(x)) return dense_by_tiles(x, weights, true);
     if (weights.size() == 1) return at::mm(x, weights[0].t());
-    std::vector<at::Tensor> results;
-    for (const at::Tensor& weight : weights) results.push_back(at::mm(x, weight.t()));
-    return at::cat(results, 1);
+    const int64_t width = weights[0].size(0);
+    const int64_t widths = width * static_cast<int64_t>(weights.size());
+    const at::Tensor y = at::empty({x.size(0), widths}, x.options());
+    for (size_t i = 0; i < weights.size(); ++i) {
+        at::Tensor place = y.narrow(1, static_cast<int64_t>(i) * width, width);
+        // In bfloat16 a product whose rows have gaps between them is slower than a copy.
+        if (x.scalar_type() == at::kFloat) at::mm_out(place, x, weights[i].t());
+        else place.copy_(at::mm(x, weights[i].t()));
+    }
+    return y;
 }
 
 // dy W in dy's kind: dy `[T, N]` to `[T, K]`.
 at::Tensor backward_product(const at::Tensor& dy, const Weights& weights) {
-    if (by_tiles(dy)) return by_tiles(dy, weights, false);
+    if (uses_tiles(dy)) return dense_by_tiles(dy, weights, false);
     const int64_t width = weights[0].size(0);
     at::Tensor dx = at::mm(dy.narrow(1, 0, width), weights[0]);
     for (size_t i = 1; i < weights.size(); ++i)
@@ -135,7 +141,7 @@ at::Tensor backward_product(const at::Tensor& dy, const Weights& weights) {
 
 // dyᵀ x in float32: dy `[T, N]` and x `[T, K]` to `[N, K]`.
 at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
-    if (!by_tiles(x)) return at::mm(dy.t(), x).to(at::kFloat);
+    if (!uses_tiles(x)) return at::mm(dy.t(), x).to(at::kFloat);
     return x.scalar_type() == at::kFloat ? gradient_by_tiles<float>(dy, x)
                                          : gradient_by_tiles<Short>(dy, x);
 }

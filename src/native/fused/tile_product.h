@@ -4,6 +4,8 @@
 // one in float32.
 #pragma once
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
 #include "../parallel.h"
@@ -14,10 +16,8 @@
 namespace bertfit {
 namespace {
 
-#define TILE_UNITS                                                                        \
-    target("avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16,amx-tile," \
-           "amx-bf16")
-#define IN_TILES static inline __attribute__((always_inline, TILE_UNITS))
+#define TILE_TARGET target(BF16_FEATURES ",amx-tile,amx-bf16")
+#define IN_TILES static inline __attribute__((always_inline, TILE_TARGET))
 
 // A tile has sixteen lines of 32 numbers; C is made of squares of two by two tiles.
 constexpr int64_t LINES = 16, DEPTH = 32, TILE = LINES * DEPTH, SQUARE = 2 * LINES;
@@ -50,7 +50,7 @@ struct Factor {
 template <typename E>
 constexpr int PARTS = sizeof(E) == sizeof(float) ? 3 : 1;
 
-// The first `count` of 32 numbers of two rows, or of one, as lines of bfloat16 parts.
+// Chooses the first `count` of sixteen numbers.
 IN_TILES __mmask16 first_of(int64_t count) {
     return count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
 }
@@ -59,6 +59,7 @@ IN_TILES __m512 wide(__m256i halves) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
+// 32 numbers as lines of bfloat16 parts: each part is what the ones before it leave over.
 IN_TILES void split(__m512 low, __m512 high, __m512i parts[3]) {
 #pragma GCC unroll 3
     for (int part = 0; part < 3; ++part) {
@@ -68,7 +69,7 @@ IN_TILES void split(__m512 low, __m512 high, __m512i parts[3]) {
     }
 }
 
-// Sixteen numbers of each of two places, of which there are so many.
+// Up to sixteen numbers of each of two places, as lines of parts.
 IN_TILES void line(const float* low, int64_t lows, const float* high, int64_t highs, int parts,
                    __m512i to[3]) {
     const __m512 first = _mm512_maskz_loadu_ps(first_of(lows), low);
@@ -120,12 +121,7 @@ IN_TILES void pack_tile(const Factor<E>& factor, int64_t outer, int64_t inner, b
     for (int part = 0; part < COUNT; ++part) {
         Floats words[LINES];
         std::memcpy(words, lines[part], sizeof(words));
-        if (factor.along != left) {
-            exchange_all<8>(words);
-            exchange_all<4>(words);
-            exchange_all<2>(words);
-            exchange_all<1>(words);
-        }
+        if (factor.along != left) mirror(words);
         std::memcpy(to + part * part_size, words, sizeof(words));
     }
 }
@@ -133,10 +129,10 @@ IN_TILES void pack_tile(const Factor<E>& factor, int64_t outer, int64_t inner, b
 // `count` pairs of tiles beside each other, from `outer` on, each in so many steps along the
 // sum; a step has all parts of both tiles, and pairs are `strip` numbers apart.
 template <int COUNT, typename E>
-__attribute__((noinline, TILE_UNITS)) void pack(const Factor<E>& factor, int64_t outer,
-                                                int64_t count, int64_t inner, int64_t steps,
-                                                bool left, Short* to, int64_t strip) {
-    const auto one = [&](int64_t pair, int64_t step) __attribute__((always_inline, TILE_UNITS)) {
+__attribute__((noinline, TILE_TARGET)) void pack(const Factor<E>& factor, int64_t outer,
+                                                 int64_t count, int64_t inner, int64_t steps,
+                                                 bool left, Short* to, int64_t strip) {
+    const auto one = [&](int64_t pair, int64_t step) __attribute__((always_inline, TILE_TARGET)) {
         for (int64_t tile = 0; tile < 2; ++tile)
             pack_tile<COUNT>(factor, outer + pair * SQUARE + tile * LINES, inner + step * DEPTH,
                              left, to + pair * strip + (step * COUNT * 2 + tile) * TILE, 2 * TILE);
@@ -160,20 +156,14 @@ __attribute__((noinline, TILE_UNITS)) void pack(const Factor<E>& factor, int64_t
     _tile_dpbf16ps(2, 5, 6); \
     _tile_dpbf16ps(3, 5, 7)
 
-// A square of float32 numbers, whose rows are so many numbers apart.
-struct Square {
-    float* numbers;
-    int64_t row;
-};
-
-// A square of C: A B of packed factors, more than what is `before`, if that is anything.
+// A square of C: A B of packed factors, added to what is `before`, if that is anything.
 template <int COUNT>
-__attribute__((noinline, TILE_UNITS)) void square(const Short* a, const Short* b, int64_t steps,
-                                                  Square before, Square after) {
+__attribute__((noinline, TILE_TARGET)) void square(const Short* a, const Short* b, int64_t steps,
+                                                   Numbers before, Numbers after) {
     asm volatile("" ::: "memory");  // the compiler does not know what tiles read
-    if (before.numbers != nullptr) {
+    if (before.x != nullptr) {
         const int64_t bytes = 4 * before.row;
-        const float *high = before.numbers, *low = high + LINES * before.row;
+        const float *high = before.x, *low = high + LINES * before.row;
         _tile_loadd(0, high, bytes);
         _tile_loadd(1, high + LINES, bytes);
         _tile_loadd(2, low, bytes);
@@ -209,7 +199,7 @@ __attribute__((noinline, TILE_UNITS)) void square(const Short* a, const Short* b
         b += COUNT * 2 * TILE;
     }
     const int64_t bytes = 4 * after.row;
-    float *high = after.numbers, *low = high + LINES * after.row;
+    float *high = after.x, *low = high + LINES * after.row;
     _tile_stored(0, high, bytes);
     _tile_stored(1, high + LINES, bytes);
     _tile_stored(2, low, bytes);
@@ -243,8 +233,8 @@ inline void copy_square(const Result<float>& from, int64_t row, int64_t column, 
                     columns * sizeof(float));
 }
 template <typename C>
-__attribute__((noinline, TILE_UNITS)) void copy_square(const float* from, const Result<C>& to,
-                                                       int64_t row, int64_t column) {
+__attribute__((noinline, TILE_TARGET)) void copy_square(const float* from, const Result<C>& to,
+                                                        int64_t row, int64_t column) {
     const int64_t rows = std::min(SQUARE, to.rows - row), columns = to.columns - column;
     for (int64_t i = 0; i < rows; ++i)
         copy_line(from + i * SQUARE, to.numbers + (row + i) * to.stride + column, columns);
@@ -260,10 +250,29 @@ constexpr int64_t FAR = COUNT == 1 ? 128 : 24;
 // The most squares whose packed rows of A a thread keeps, and the bytes that these have.
 constexpr int64_t MOST_KEPT = 16, BYTES_KEPT = 768 << 10;
 
-inline int64_t parts_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
-
 inline at::Tensor shorts(int64_t count) {
     return at::empty({count}, at::TensorOptions().dtype(at::kBFloat16));
+}
+
+// Steps of the sum of one square of C. Where they begin, it is zero, or what C has if a longer
+// sum `goes_on`; where they end, it is put into C; between, it is in `sums`.
+template <int COUNT, typename C>
+void continue_square(const Short* a, const Short* b, int64_t steps, const Result<C>& c,
+                     int64_t row, int64_t column, float* sums, bool begins, bool ends,
+                     bool goes_on) {
+    const Numbers own{sums, SQUARE};
+    Numbers before = begins ? Numbers{} : own, after = own;
+    if constexpr (sizeof(C) == sizeof(float)) {
+        const Numbers in_c{c.numbers + row * c.stride + column, c.stride};
+        const bool whole = row + SQUARE <= c.rows && column + SQUARE <= c.columns;
+        if (begins && goes_on) {
+            before = whole ? in_c : own;
+            if (!whole) copy_square(c, row, column, sums);
+        }
+        if (ends && whole) after = in_c;
+    }
+    square<COUNT>(a, b, steps, before, after);
+    if (ends && after.x == sums) copy_square(sums, c, row, column);
 }
 
 // C = A B, where the inner sides of both factors are the sum and the columns of C a multiple
@@ -271,16 +280,15 @@ inline at::Tensor shorts(int64_t count) {
 template <typename A, typename B, typename C>
 void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
     constexpr int COUNT = std::min(PARTS<A>, PARTS<B>);
-    constexpr bool IS_FLOAT = sizeof(C) == sizeof(float);
     constexpr int64_t STEP = COUNT * 2 * TILE;
-    const int64_t heights = parts_of(c.rows, SQUARE), widths = parts_of(c.columns, SQUARE);
-    const int64_t all_steps = parts_of(a.inner(), DEPTH);
+    const int64_t heights = at::divup(c.rows, SQUARE), widths = at::divup(c.columns, SQUARE);
+    const int64_t all_steps = at::divup(a.inner(), DEPTH);
     const int64_t most = std::min(all_steps, FAR<COUNT>), strip = most * STEP;
     const at::Tensor packed_b = shorts(widths * strip);
     Short* right = static_cast<Short*>(packed_b.data_ptr());
     const int64_t bytes = strip * static_cast<int64_t>(sizeof(Short));
     const int64_t threads = at::get_num_threads();
-    const int64_t each = std::min(parts_of(heights, threads),
+    const int64_t each = std::min(at::divup(heights, threads),
                                   std::clamp<int64_t>(BYTES_KEPT / bytes, 1, MOST_KEPT));
     const at::Tensor packed_a = shorts(threads * each * strip);
     for (int64_t done = 0; done < all_steps; done += most) {
@@ -299,26 +307,11 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
                 for (int64_t j = 0; j < widths; ++j) {
                     for (int64_t step = 0; step < steps; step += NEAR<COUNT>) {
                         const int64_t next = std::min(steps, step + NEAR<COUNT>);
-                        for (int64_t i = 0; i < count; ++i) {
-                            const int64_t row = (first + i) * SQUARE, column = j * SQUARE;
-                            const Square own{sums[i], SQUARE};
-                            Square before = step > 0 ? own : Square{}, after = own;
-                            if constexpr (IS_FLOAT) {
-                                const Square to{c.numbers + row * c.stride + column, c.stride};
-                                const bool whole =
-                                    row + SQUARE <= c.rows && column + SQUARE <= c.columns;
-                                if (step == 0 && done > 0) {
-                                    before = whole ? to : own;
-                                    if (!whole) copy_square(c, row, column, sums[i]);
-                                }
-                                if (next == steps && whole) after = to;
-                            }
-                            square<COUNT>(left + i * strip + step * STEP,
-                                          right + j * strip + step * STEP, next - step, before,
-                                          after);
-                            if (next == steps && after.numbers == own.numbers)
-                                copy_square(sums[i], c, row, column);
-                        }
+                        for (int64_t i = 0; i < count; ++i)
+                            continue_square<COUNT>(left + i * strip + step * STEP,
+                                                   right + j * strip + step * STEP, next - step,
+                                                   c, (first + i) * SQUARE, j * SQUARE, sums[i],
+                                                   step == 0, next == steps, done > 0);
                     }
                 }
             }

@@ -130,16 +130,21 @@ INLINE void exchange_all(Floats rows[WIDTH]) {
         if ((row & STEP) == 0) exchange<STEP>(rows[row], rows[row + STEP], Lanes{});
 }
 
-// A square of sixteen rows, mirrored at its diagonal; rows are so many numbers apart.
+// Sixteen rows, mirrored at the diagonal.
+INLINE void mirror(Floats rows[WIDTH]) {
+    exchange_all<8>(rows);
+    exchange_all<4>(rows);
+    exchange_all<2>(rows);
+    exchange_all<1>(rows);
+}
+
+// The same of a square in memory; its rows are so many numbers apart.
 INLINE void mirror(const float* from, int64_t from_row, int64_t count, float* to, int64_t to_row) {
     Floats rows[WIDTH];
 #pragma GCC unroll 16
     for (int row = 0; row < WIDTH; ++row)
         rows[row] = row < count ? load(from + row * from_row) : Floats{};
-    exchange_all<8>(rows);
-    exchange_all<4>(rows);
-    exchange_all<2>(rows);
-    exchange_all<1>(rows);
+    mirror(rows);
 #pragma GCC unroll 16
     for (int row = 0; row < WIDTH; ++row) store(to + row * to_row, rows[row]);
 }
