@@ -26,6 +26,15 @@ fn main() {
         }
     );
 
+    println!(
+        "memory    {}",
+        match (bertfit::reuse_memory(), has_huge_pages()) {
+            (true, true) => "kept between steps, in huge pages",
+            (true, false) => "kept between steps, in small pages: the system refuses huge ones",
+            (false, _) => "given back to the system in each step: the C library is not glibc",
+        }
+    );
+
     if Cuda::is_available() {
         println!("CUDA      {} device(s)", Cuda::device_count());
     } else if Path::new("/proc/driver/nvidia").exists() {
@@ -54,4 +63,18 @@ fn libtorch() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.contains("libtorch_cpu"))?;
     Some(line[line.find('/')?..].to_owned())
+}
+
+/// Whether pages of the heap may be huge.
+fn has_huge_pages() -> bool {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let mut of_heap = false;
+    maps.lines().any(|line| {
+        let first = line.split(' ').next().unwrap_or_default();
+        // Lines on a mapping have a name; the line that begins one has its addresses.
+        if !first.ends_with(':') {
+            of_heap = line.ends_with("[heap]");
+        }
+        of_heap && first == "VmFlags:" && line.split(' ').any(|flag| flag == "hg")
+    })
 }

@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// at the start of a program that trains or predicts on a CPU; the process then keeps the
 /// most memory that it has used at once.
 ///
+/// Call it, and train and predict, in the program's first thread. glibc gives other threads
+/// small heaps of their own, in which none of this holds, unless the environment has
+/// `MALLOC_ARENA_MAX=1`.
+///
 /// It sets `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of glibc for the whole process, sets
 /// `M_MXFAST` to 0, since every request of a tensor's size would sort the small blocks, asks
 /// the system for huge pages for the first 4 GiB of the heap (none of it is used before it
@@ -41,16 +45,22 @@ mod glibc {
     const M_MXFAST: c_int = 1;
     const M_TRIM_THRESHOLD: c_int = -1;
     const M_MMAP_THRESHOLD: c_int = -3;
+    const M_MMAP_MAX: c_int = -4;
     const MADV_HUGEPAGE: c_int = 14;
 
     /// From this size on, blocks stay outside the heap.
     const LARGEST: usize = 1 << 30;
+    /// No positive threshold would do: `want_huge_pages` frees more than any of them, and
+    /// memory that the system takes back is in small pages when it comes again.
+    const NEVER: c_int = -1;
     const PAGE: usize = 1 << 12;
 
     pub(super) fn reuse_memory() -> bool {
         // SAFETY: takes two numbers, and refuses what it does not know.
         let set = |parameter, value| unsafe { mallopt(parameter, value) } == 1;
-        let kept = set(M_MMAP_THRESHOLD, LARGEST as c_int) && set(M_TRIM_THRESHOLD, c_int::MAX);
+        // Before version 2.35 glibc refuses such a threshold: there all blocks are in the heap.
+        let in_heap = set(M_MMAP_THRESHOLD, LARGEST as c_int) || set(M_MMAP_MAX, 0);
+        let kept = in_heap && set(M_TRIM_THRESHOLD, NEVER);
         if kept {
             set(M_MXFAST, 0);
             want_huge_pages();

@@ -103,6 +103,11 @@ fn the_doctor_finds_libtorch_and_the_model() {
     let output = stdout("doctor", &[]);
     assert!(output.contains("libtorch_cpu"), "{output}");
     assert!(output.contains("6 layers, 384 wide"), "{output}");
+    let huge_pages = "/sys/kernel/mm/transparent_hugepage/enabled";
+    if cfg!(target_env = "gnu") && Path::new(huge_pages).exists() {
+        let kept = "kept between steps, in huge pages";
+        assert!(output.contains(kept), "{output}");
+    }
 }
 
 #[test]
