@@ -156,10 +156,17 @@ __attribute__((noinline, TILE_TARGET)) void pack(const Factor<E>& factor, int64_
     _tile_dpbf16ps(2, 5, 6); \
     _tile_dpbf16ps(3, 5, 7)
 
+// What is needed next, and how many lines of the cache of it are fetched with each step.
+struct Coming {
+    const Short* place;
+    int64_t lines;
+};
+
 // A square of C: A B of packed factors, added to what is `before`, if that is anything.
 template <int COUNT>
 __attribute__((noinline, TILE_TARGET)) void square(const Short* a, const Short* b, int64_t steps,
-                                                   Numbers before, Numbers after) {
+                                                   Numbers before, Numbers after,
+                                                   Coming coming) {
     asm volatile("" ::: "memory");  // the compiler does not know what tiles read
     if (before.x != nullptr) {
         const int64_t bytes = 4 * before.row;
@@ -175,6 +182,8 @@ __attribute__((noinline, TILE_TARGET)) void square(const Short* a, const Short* 
         _tile_zero(3);
     }
     for (int64_t step = 0; step < steps; ++step) {
+        for (int64_t line = 0; line < coming.lines; ++line, coming.place += DEPTH)
+            _mm_prefetch(coming.place, _MM_HINT_T1);
         if constexpr (COUNT == 1) {
             LOAD_PAIR(4, 5, a);
             LOAD_PAIR(6, 7, b);
@@ -259,7 +268,7 @@ inline at::Tensor shorts(int64_t count) {
 template <int COUNT, typename C>
 void continue_square(const Short* a, const Short* b, int64_t steps, const Result<C>& c,
                      int64_t row, int64_t column, float* sums, bool begins, bool ends,
-                     bool goes_on) {
+                     bool goes_on, Coming coming) {
     const Numbers own{sums, SQUARE};
     Numbers before = begins ? Numbers{} : own, after = own;
     if constexpr (sizeof(C) == sizeof(float)) {
@@ -271,7 +280,7 @@ void continue_square(const Short* a, const Short* b, int64_t steps, const Result
         }
         if (ends && whole) after = in_c;
     }
-    square<COUNT>(a, b, steps, before, after);
+    square<COUNT>(a, b, steps, before, after, coming);
     if (ends && after.x == sums) copy_square(sums, c, row, column);
 }
 
@@ -307,11 +316,18 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
                 for (int64_t j = 0; j < widths; ++j) {
                     for (int64_t step = 0; step < steps; step += NEAR<COUNT>) {
                         const int64_t next = std::min(steps, step + NEAR<COUNT>);
-                        for (int64_t i = 0; i < count; ++i)
+                        // All squares need the same numbers of B, and fetch an even share of
+                        // those that come after them; six products take longer than that does.
+                        const int64_t lines = COUNT == 1 ? at::divup(STEP / DEPTH, count) : 0;
+                        const Short* coming = right + j * strip + next * STEP;
+                        for (int64_t i = 0; i < count; ++i) {
                             continue_square<COUNT>(left + i * strip + step * STEP,
                                                    right + j * strip + step * STEP, next - step,
                                                    c, (first + i) * SQUARE, j * SQUARE, sums[i],
-                                                   step == 0, next == steps, done > 0);
+                                                   step == 0, next == steps, done > 0,
+                                                   {coming, lines});
+                            coming += (next - step) * lines * DEPTH;
+                        }
                     }
                 }
             }
