@@ -141,7 +141,9 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         const at::ScalarType kind = x.scalar_type();
         const Attention attention{kind, rows, heads, width / heads, new_dropout(share)};
         const Weights weights = for_products({wq, wk, wv}, x, joined);
-        variable_list saved{x, bq, bk, bv, forward_product(x, weights)};
+        const at::Tensor parts_joined = empty({x.size(0), 3 * width}, kind);
+        forward_product(x, weights, parts_joined);
+        variable_list saved{x, bq, bk, bv, parts_joined};
         saved.insert(saved.end(), weights.begin(), weights.end());
         const at::Tensor mixed =
             attention.covers(x.size(0)) ? at::empty_like(x) : at::zeros_like(x);

@@ -15,9 +15,9 @@ using torch::autograd::variable_list;
 namespace bertfit {
 namespace {
 
-// `slope`, where that is wanted, becomes the derivative; it may be x.
-template <typename E>
-INLINE void gelu(const E* x, const float* bias, E* y, E* slope, int64_t rows, int64_t width) {
+// `slope`, where that is wanted, becomes the derivative. y may be x.
+template <typename X, typename E>
+INLINE void gelu(const X* x, const float* bias, E* y, E* slope, int64_t rows, int64_t width) {
     for (int64_t row = 0; row < rows; ++row) {
         for (int64_t i = 0; i < width; i += WIDTH) {
             const int64_t place = row * width + i;
@@ -166,15 +166,47 @@ const E* data_or_null(const at::Tensor& tensor) {
     return tensor.defined() ? data<const E>(tensor) : nullptr;
 }
 
+#ifdef BF16_UNITS
+
+// GELU of a square of a dense layer's output, as its sums are complete.
+struct SquareGelu {
+    const float* bias;
+    void* slope;
+
+    template <typename C>
+    __attribute__((noinline, TILE_TARGET)) void operator()(const float* sums, const Result<C>& y,
+                                                           int64_t row, int64_t column) const {
+        const int64_t rows = std::min(SQUARE, y.rows - row);
+        const int64_t columns = std::min(SQUARE, y.columns - column);
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t place = (row + i) * y.stride + column;
+            C* into = slope == nullptr ? nullptr : static_cast<C*>(slope) + place;
+            gelu(sums + i * SQUARE, bias + column, y.numbers + place, into, 1, columns);
+        }
+    }
+};
+
+#else
+
+struct SquareGelu {
+    const float* bias;
+    void* slope;
+};
+
+#endif
+
 // The gradients of a dense layer `x · weightᵀ`, where they are wanted.
 struct DenseGradients {
     at::Tensor x, weight;
 };
 
-DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, const at::Tensor& x,
-                              const at::Tensor& weight) {
+// `make_dy` computes rows of dy.
+template <typename F>
+DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, const F& make_dy,
+                              const at::Tensor& x, const at::Tensor& weight) {
     DenseGradients gradients;
-    if (context->needs_input_grad(0)) gradients.x = backward_product(dy, {weight});
+    if (context->needs_input_grad(0)) gradients.x = backward_product(dy, {weight}, make_dy);
+    else in_parts(threads(), dy.size(0), make_dy);
     if (context->needs_input_grad(1)) gradients.weight = weight_gradient(dy, x);
     return gradients;
 }
@@ -184,18 +216,24 @@ struct DenseGelu : torch::autograd::Function<DenseGelu> {
                               const at::Tensor& weight, const at::Tensor& bias, bool has_graph) {
         const Quiet quiet;
         const Weights used = for_products({weight}, x, false);
-        const at::Tensor wide = forward_product(x, used);
-        const at::Tensor y = at::empty_like(wide);
-        const int64_t width = wide.size(1);
-        by_kind(x.scalar_type(), [&](auto* type) {
-            using E = std::remove_pointer_t<decltype(type)>;
-            in_parallel(wide.size(0), [&](int64_t begin, int64_t end) {
-                E* from = data<E>(wide) + begin * width;
-                gelu_of(from, data<const float>(bias), data<E>(y) + begin * width,
-                        has_graph ? from : nullptr, end - begin, width);
+        const int64_t width = weight.size(0);
+        const at::Tensor y = empty({x.size(0), width}, x.scalar_type());
+        const at::Tensor slope = has_graph ? at::empty_like(y) : at::Tensor();
+        const float* biases = data<const float>(bias);
+        if (uses_tiles(x) && is_one_sum(x)) {
+            const SquareGelu finish{biases, has_graph ? slope.data_ptr() : nullptr};
+            dense_by_tiles(x, used, true, y, finish, Nothing{}, Nothing{});
+        } else {
+            by_kind(x.scalar_type(), [&](auto* type) {
+                using E = std::remove_pointer_t<decltype(type)>;
+                forward_product(x, used, y, [&](int64_t, int64_t begin, int64_t end) {
+                    E* from = data<E>(y) + begin * width;
+                    E* into = has_graph ? data<E>(slope) + begin * width : nullptr;
+                    gelu_of(from, biases, from, into, end - begin, width);
+                });
             });
-        });
-        if (has_graph) context->save_for_backward({x, used[0], wide});
+        }
+        if (has_graph) context->save_for_backward({x, used[0], slope});
         return y;
     }
 
@@ -207,15 +245,16 @@ struct DenseGelu : torch::autograd::Function<DenseGelu> {
         const at::Tensor inner = at::empty_like(slope);
         const int64_t width = slope.size(1);
         const Sums sums(threads(), 1, width);
+        DenseGradients dense;
         by_kind(slope.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
-            in_parts(threads(), slope.size(0), [&](int64_t part, int64_t begin, int64_t end) {
+            const auto make_inner = [&](int64_t part, int64_t begin, int64_t end) {
                 const int64_t skipped = begin * width;
                 gelu_backward_of(data<const E>(slope) + skipped, data<const E>(dy) + skipped,
                                  data<E>(inner) + skipped, sums.of(part), end - begin, width);
-            });
+            };
+            dense = dense_backward(context, inner, make_inner, x, used);
         });
-        DenseGradients dense = dense_backward(context, inner, x, used);
         return {dense.x, dense.weight, sums.row(0), at::Tensor()};
     }
 };
@@ -228,8 +267,8 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
         const Quiet quiet;
         const at::ScalarType kind = x.scalar_type();
         const Weights used = for_products({weight}, x, false);
-        const at::Tensor dense = forward_product(x, used);
-        const int64_t rows = dense.size(0), width = dense.size(1);
+        const int64_t rows = x.size(0), width = weight.size(0);
+        const at::Tensor dense = empty({rows, width}, kind);
         const Norm norm = norm_of(bias, gamma, beta, eps, new_dropout(share), width);
         const at::Tensor y = empty({rows, width}, at::kFloat);
         const at::Tensor normal = empty({rows, width}, at::kFloat);
@@ -239,7 +278,7 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
         const at::Tensor factors = empty({threads(), room_for_mask(width)}, at::kFloat);
         by_kind(kind, [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
-            in_parts(threads(), rows, [&](int64_t part, int64_t begin, int64_t end) {
+            forward_product(x, used, dense, [&](int64_t part, int64_t begin, int64_t end) {
                 add_norm_of(norm, data<const E>(dense), data<const float>(residual),
                             data<float>(y), is_short ? data<Short>(y_short) : nullptr,
                             data<float>(normal), data<float>(rstd),
@@ -270,17 +309,18 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
         const at::Tensor residual = empty({rows, width}, at::kFloat);
         const at::Tensor factors = empty({threads(), room_for_mask(width)}, at::kFloat);
         const Sums sums(threads(), 3, width);
+        DenseGradients dense;
         by_kind(x.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
-            in_parts(threads(), rows, [&](int64_t part, int64_t begin, int64_t end) {
+            const auto make_inner = [&](int64_t part, int64_t begin, int64_t end) {
                 add_norm_backward_of(norm, data_or_null<float>(gradients[0]),
                                      data_or_null<E>(dy_short), data<const float>(normal),
                                      data<const float>(rstd), data<E>(inner),
                                      data<float>(residual), sums.of(part),
                                      data<float>(factors) + part * factors.size(1), begin, end);
-            });
+            };
+            dense = dense_backward(context, inner, make_inner, x, used);
         });
-        DenseGradients dense = dense_backward(context, inner, x, used);
         return {dense.x,     dense.weight, sums.row(2), residual,
                 sums.row(0), sums.row(1),  at::Tensor(), at::Tensor()};
     }

@@ -43,27 +43,27 @@ Result<C> result_of(const at::Tensor& c) {
     return {data<C>(c), c.size(0), c.size(1), c.stride(0)};
 }
 
-// x Wᵀ (`along`: the sum is along the weights' rows) or x W, in x's kind.
-at::Tensor dense_by_tiles(const at::Tensor& x, const Weights& weights, bool along) {
+// Whether a product of x may be stored in x's kind as its sums are complete.
+bool is_one_sum(const at::Tensor& x) {
+    return x.scalar_type() == at::kFloat || x.size(1) <= DEPTH * FAR<1>;
+}
+
+// C = x Wᵀ (`along`: the sum is along the weights' rows) or x W, in x's kind, and work around it
+// as `tile_product` has it; `finish` is for what is one sum.
+template <typename Finish, typename Before, typename After>
+void dense_by_tiles(const at::Tensor& x, const Weights& weights, bool along, const at::Tensor& c,
+                    const Finish& finish, const Before& before, const After& after) {
     const Factor<float> right{stack_of<float>(weights.data(), weights.size()), along};
-    const auto product = [&](const auto& left, const auto& result) {
-        tile_product(left, right, result);
-    };
-    const std::array<int64_t, 2> size{x.size(0), right.outer()};
     if (x.scalar_type() == at::kFloat) {
-        const at::Tensor c = empty(size, at::kFloat);
-        product(Factor<float>{stack_of<float>(&x, 1), true}, result_of<float>(c));
-        return c;
+        const Factor<float> left{stack_of<float>(&x, 1), true};
+        return tile_product(left, right, result_of<float>(c), finish, before, after);
     }
     const Factor<Short> left{stack_of<Short>(&x, 1), true};
-    if (left.inner() > DEPTH * FAR<1>) {
-        const at::Tensor c = empty(size, at::kFloat);
-        product(left, result_of<float>(c));
-        return c.to(at::kBFloat16);
-    }
-    const at::Tensor c = empty(size, at::kBFloat16);
-    product(left, result_of<Short>(c));
-    return c;
+    if (is_one_sum(x)) return tile_product(left, right, result_of<Short>(c), finish, before, after);
+    const at::Tensor sums = empty(c.sizes(), at::kFloat);
+    tile_product(left, right, result_of<float>(sums), Stored{}, before);
+    c.copy_(sums);
+    in_parts(threads(), c.size(0), after);
 }
 
 // dyᵀ x in float32.
@@ -77,8 +77,11 @@ at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor& x) {
 
 #else
 
+struct Stored {};
 bool uses_tiles(const at::Tensor&) { return false; }
-at::Tensor dense_by_tiles(const at::Tensor& x, const Weights&, bool) { return x; }
+bool is_one_sum(const at::Tensor&) { return true; }
+template <typename... Work>
+void dense_by_tiles(const at::Tensor&, const Weights&, bool, const at::Tensor&, const Work&...) {}
 template <typename E>
 at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor&) {
     return dy;
@@ -113,27 +116,35 @@ Weights for_products(Weights weights, const at::Tensor& x, bool joined) {
     return {at::cat(weights, 0).to(kind)};
 }
 
-// x Wᵀ in x's kind: x `[T, K]` to `[T, N]`, for several weights beside each other.
-at::Tensor forward_product(const at::Tensor& x, const Weights& weights) {
-    if (uses_tiles(x)) return dense_by_tiles(x, weights, true);
-    if (weights.size() == 1) return at::mm(x, weights[0].t());
+// y `[T, N]` = x Wᵀ of x `[T, K]`, in x's kind, for several weights beside each other; `after`
+// works on rows of y, in parts, as `in_parts` would call it.
+template <typename After = Nothing>
+void forward_product(const at::Tensor& x, const Weights& weights, const at::Tensor& y,
+                     const After& after = {}) {
+    if (uses_tiles(x)) return dense_by_tiles(x, weights, true, y, Stored{}, Nothing{}, after);
     const int64_t width = weights[0].size(0);
-    const int64_t widths = width * static_cast<int64_t>(weights.size());
-    const at::Tensor y = at::empty({x.size(0), widths}, x.options());
     for (size_t i = 0; i < weights.size(); ++i) {
         at::Tensor place = y.narrow(1, static_cast<int64_t>(i) * width, width);
         // In bfloat16 a product whose rows have gaps between them is slower than a copy.
-        if (x.scalar_type() == at::kFloat) at::mm_out(place, x, weights[i].t());
+        if (weights.size() == 1 || x.scalar_type() == at::kFloat)
+            at::mm_out(place, x, weights[i].t());
         else place.copy_(at::mm(x, weights[i].t()));
     }
-    return y;
+    in_parts(threads(), y.size(0), after);
 }
 
-// dy W in dy's kind: dy `[T, N]` to `[T, K]`.
-at::Tensor backward_product(const at::Tensor& dy, const Weights& weights) {
-    if (uses_tiles(dy)) return dense_by_tiles(dy, weights, false);
+// dy W `[T, K]` of dy `[T, N]`, in dy's kind; `before` works on rows of dy first.
+template <typename Before = Nothing>
+at::Tensor backward_product(const at::Tensor& dy, const Weights& weights,
+                            const Before& before = {}) {
+    at::Tensor dx = at::empty({dy.size(0), weights[0].size(1)}, dy.options());
+    if (uses_tiles(dy)) {
+        dense_by_tiles(dy, weights, false, dx, Stored{}, before, Nothing{});
+        return dx;
+    }
+    in_parts(threads(), dy.size(0), before);
     const int64_t width = weights[0].size(0);
-    at::Tensor dx = at::mm(dy.narrow(1, 0, width), weights[0]);
+    at::mm_out(dx, dy.narrow(1, 0, width), weights[0]);
     for (size_t i = 1; i < weights.size(); ++i)
         dx.addmm_(dy.narrow(1, static_cast<int64_t>(i) * width, width), weights[i]);
     return dx;

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "../parallel.h"
 #include "bf16_product.h"
@@ -263,31 +264,53 @@ inline at::Tensor shorts(int64_t count) {
     return at::empty({count}, at::TensorOptions().dtype(at::kBFloat16));
 }
 
-// Steps of the sum of one square of C. Where they begin, it is zero, or what C has if a longer
-// sum `goes_on`; where they end, it is put into C; between, it is in `sums`.
-template <int COUNT, typename C>
-void continue_square(const Short* a, const Short* b, int64_t steps, const Result<C>& c,
-                     int64_t row, int64_t column, float* sums, bool begins, bool ends,
-                     bool goes_on, Coming coming) {
+// What becomes of a square whose sum is complete.
+struct Stored {
+    template <typename C>
+    void operator()(const float* sums, const Result<C>& c, int64_t row, int64_t column) const {
+        copy_square(sums, c, row, column);
+    }
+};
+
+// What a part of a sum is of the whole: its first one, its last one, or both.
+struct Stretch {
+    bool is_first, is_last;
+};
+
+// Steps of the sum of one square of C, a part of those that are packed, which are a part of all.
+// Where the packed ones begin and end, the sum is in C, unless all begin or end there; between,
+// it is in `sums`.
+template <int COUNT, typename C, typename Finish>
+void continue_square(const Short* a, const Short* b, int64_t steps, Coming coming,
+                     const Result<C>& c, int64_t row, int64_t column, float* sums,
+                     Stretch of_packed, Stretch of_all, const Finish& finish) {
+    const bool begins = of_packed.is_first, ends = of_packed.is_last;
     const Numbers own{sums, SQUARE};
     Numbers before = begins ? Numbers{} : own, after = own;
     if constexpr (sizeof(C) == sizeof(float)) {
         const Numbers in_c{c.numbers + row * c.stride + column, c.stride};
         const bool whole = row + SQUARE <= c.rows && column + SQUARE <= c.columns;
-        if (begins && goes_on) {
+        if (begins && !of_all.is_first) {
             before = whole ? in_c : own;
             if (!whole) copy_square(c, row, column, sums);
         }
-        if (ends && whole) after = in_c;
+        const bool is_stored = std::is_same_v<Finish, Stored> || !of_all.is_last;
+        if (ends && whole && is_stored) after = in_c;
     }
     square<COUNT>(a, b, steps, before, after, coming);
-    if (ends && after.x == sums) copy_square(sums, c, row, column);
+    if (!ends || after.x != sums) return;
+    if (of_all.is_last) finish(sums, c, row, column);
+    else copy_square(sums, c, row, column);
 }
 
 // C = A B, where the inner sides of both factors are the sum and the columns of C a multiple
-// of sixteen. A sum of more than FAR steps needs C in float32.
-template <typename A, typename B, typename C>
-void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
+// of sixteen. A sum of more than FAR steps needs C in float32. `before` works on rows of A that
+// are to be read, `after` on rows of C that are complete: each is called with the number of a
+// thread, and rows from the first to before the last.
+template <typename A, typename B, typename C, typename Finish = Stored, typename Before = Nothing,
+          typename After = Nothing>
+void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c,
+                  const Finish& finish = {}, const Before& before = {}, const After& after = {}) {
     constexpr int COUNT = std::min(PARTS<A>, PARTS<B>);
     constexpr int64_t STEP = COUNT * 2 * TILE;
     const int64_t heights = at::divup(c.rows, SQUARE), widths = at::divup(c.columns, SQUARE);
@@ -302,6 +325,7 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
     const at::Tensor packed_a = shorts(threads * each * strip);
     for (int64_t done = 0; done < all_steps; done += most) {
         const int64_t steps = std::min(most, all_steps - done);
+        const Stretch of_all{done == 0, done + steps == all_steps};
         in_parallel(widths, [&](int64_t begin, int64_t end) {
             pack<COUNT>(b, begin * SQUARE, end - begin, done * DEPTH, steps, false,
                         right + begin * strip, strip);
@@ -312,10 +336,14 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
             begin_tiles();
             for (int64_t first = begin; first < end; first += each) {
                 const int64_t count = std::min(end - first, each);
-                pack<COUNT>(a, first * SQUARE, count, done * DEPTH, steps, true, left, strip);
+                const int64_t row = first * SQUARE;
+                const int64_t end_row = std::min(c.rows, row + count * SQUARE);
+                if (of_all.is_first) before(part, row, end_row);
+                pack<COUNT>(a, row, count, done * DEPTH, steps, true, left, strip);
                 for (int64_t j = 0; j < widths; ++j) {
                     for (int64_t step = 0; step < steps; step += NEAR<COUNT>) {
                         const int64_t next = std::min(steps, step + NEAR<COUNT>);
+                        const Stretch of_packed{step == 0, next == steps};
                         // All squares need the same numbers of B, and fetch an even share of
                         // those that come after them; six products take longer than that does.
                         const int64_t lines = COUNT == 1 ? at::divup(STEP / DEPTH, count) : 0;
@@ -323,13 +351,13 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c) {
                         for (int64_t i = 0; i < count; ++i) {
                             continue_square<COUNT>(left + i * strip + step * STEP,
                                                    right + j * strip + step * STEP, next - step,
-                                                   c, (first + i) * SQUARE, j * SQUARE, sums[i],
-                                                   step == 0, next == steps, done > 0,
-                                                   {coming, lines});
+                                                   {coming, lines}, c, row + i * SQUARE,
+                                                   j * SQUARE, sums[i], of_packed, of_all, finish);
                             coming += (next - step) * lines * DEPTH;
                         }
                     }
                 }
+                if (of_all.is_last) after(part, row, end_row);
             }
             end_tiles();
         });

@@ -204,6 +204,33 @@ fn our_products_of_float32_are_as_exact_as_libtorchs() {
     }
 }
 
+/// GELU is of a whole sum, also where that is made in several parts.
+#[test]
+fn gelu_of_long_sums_is_as_exact_as_libtorchs() {
+    let place = (Kind::Float, Device::Cpu);
+    tch::manual_seed(4);
+    let kinds = [Kind::Float, Kind::BFloat16];
+    for kind in &kinds[..if cpu_has_bf16() { 2 } else { 1 }] {
+        for [tokens, inner, outer] in [[300, 1600, 48], [567, 1600, 80], [300, 4112, 48]] {
+            let x = Tensor::randn([tokens, inner], place).to_kind(*kind);
+            let weight = Tensor::randn([outer, inner], place) / 40.0;
+            let bias = Tensor::randn([outer], place);
+            let gelu = |kind: Kind| {
+                let [x, weight, bias] = [&x, &weight, &bias].map(|t| t.to_kind(kind));
+                x.linear(&weight, Some(&bias)).gelu("none")
+            };
+            let exact = gelu(Kind::Double);
+            let ours = fused::dense_gelu(&x, (&weight, &bias)).expect("GELU");
+            assert_eq!(ours.kind(), *kind);
+            let (ours, theirs) = (difference(&ours, &exact), difference(&gelu(*kind), &exact));
+            assert!(
+                ours < 1e-6 + 1.2 * theirs,
+                "{kind:?} {inner}: {ours}, {theirs}"
+            );
+        }
+    }
+}
+
 #[test]
 fn with_dropout_the_gradient_is_that_of_what_was_computed() {
     let state = || native::generator_state(Device::Cpu).expect("a state");
