@@ -21,7 +21,7 @@ using Weights = std::vector<at::Tensor>;
 #ifdef BF16_UNITS
 
 // Fewer tokens are not worth the packing of weights.
-int64_t least_tokens(at::ScalarType kind) { return kind == at::kFloat ? 192 : 64; }
+int64_t least_tokens(at::ScalarType kind) { return kind == at::kFloat ? 96 : 32; }
 
 bool uses_tiles(const at::Tensor& x) {
     return x.size(0) >= least_tokens(x.scalar_type()) && bf16_unit() == Bf16Unit::Tiles;

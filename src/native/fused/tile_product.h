@@ -257,7 +257,7 @@ constexpr int64_t NEAR = COUNT == 1 ? 8 : 24;
 template <int COUNT>
 constexpr int64_t FAR = COUNT == 1 ? 128 : 24;
 
-// The most squares whose packed rows of A a thread keeps, and the bytes that these have.
+// The most squares whose own packed factor a thread keeps, and the bytes that these have.
 constexpr int64_t MOST_KEPT = 16, BYTES_KEPT = 768 << 10;
 
 inline at::Tensor shorts(int64_t count) {
@@ -307,6 +307,9 @@ void continue_square(const Short* a, const Short* b, int64_t steps, Coming comin
 // of sixteen. A sum of more than FAR steps needs C in float32. `before` works on rows of A that
 // are to be read, `after` on rows of C that are complete: each is called with the number of a
 // thread, and rows from the first to before the last.
+//
+// The smaller factor is packed for all threads, which read all of it; of the other one each
+// thread packs a share, as it comes to it.
 template <typename A, typename B, typename C, typename Finish = Stored, typename Before = Nothing,
           typename After = Nothing>
 void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c,
@@ -314,54 +317,67 @@ void tile_product(const Factor<A>& a, const Factor<B>& b, const Result<C>& c,
     constexpr int COUNT = std::min(PARTS<A>, PARTS<B>);
     constexpr int64_t STEP = COUNT * 2 * TILE;
     const int64_t heights = at::divup(c.rows, SQUARE), widths = at::divup(c.columns, SQUARE);
+    const bool shares_a = c.rows < c.columns;
+    const int64_t shared_count = shares_a ? heights : widths;
+    const int64_t own_count = shares_a ? widths : heights;
     const int64_t all_steps = at::divup(a.inner(), DEPTH);
     const int64_t most = std::min(all_steps, FAR<COUNT>), strip = most * STEP;
-    const at::Tensor packed_b = shorts(widths * strip);
-    Short* right = static_cast<Short*>(packed_b.data_ptr());
     const int64_t bytes = strip * static_cast<int64_t>(sizeof(Short));
     const int64_t threads = at::get_num_threads();
-    const int64_t each = std::min(at::divup(heights, threads),
+    const int64_t each = std::min(at::divup(own_count, threads),
                                   std::clamp<int64_t>(BYTES_KEPT / bytes, 1, MOST_KEPT));
-    const at::Tensor packed_a = shorts(threads * each * strip);
+    const at::Tensor packed = shorts((shared_count + threads * each) * strip);
+    Short* shared = static_cast<Short*>(packed.data_ptr());
     for (int64_t done = 0; done < all_steps; done += most) {
         const int64_t steps = std::min(most, all_steps - done);
         const Stretch of_all{done == 0, done + steps == all_steps};
-        in_parallel(widths, [&](int64_t begin, int64_t end) {
-            pack<COUNT>(b, begin * SQUARE, end - begin, done * DEPTH, steps, false,
-                        right + begin * strip, strip);
+        const auto pack_a = [&](int64_t part, int64_t begin, int64_t end, Short* to) {
+            if (of_all.is_first) before(part, begin * SQUARE, std::min(c.rows, end * SQUARE));
+            pack<COUNT>(a, begin * SQUARE, end - begin, done * DEPTH, steps, true, to, strip);
+        };
+        const auto pack_b = [&](int64_t begin, int64_t end, Short* to) {
+            pack<COUNT>(b, begin * SQUARE, end - begin, done * DEPTH, steps, false, to, strip);
+        };
+        in_parts(threads, shared_count, [&](int64_t part, int64_t begin, int64_t end) {
+            if (shares_a) pack_a(part, begin, end, shared + begin * strip);
+            else pack_b(begin, end, shared + begin * strip);
         });
-        in_parts(threads, heights, [&](int64_t part, int64_t begin, int64_t end) {
-            Short* left = static_cast<Short*>(packed_a.data_ptr()) + part * each * strip;
+        in_parts(threads, own_count, [&](int64_t part, int64_t begin, int64_t end) {
+            Short* own = shared + (shared_count + part * each) * strip;
             alignas(64) float sums[MOST_KEPT][SQUARE * SQUARE];
             begin_tiles();
             for (int64_t first = begin; first < end; first += each) {
-                const int64_t count = std::min(end - first, each);
-                const int64_t row = first * SQUARE;
-                const int64_t end_row = std::min(c.rows, row + count * SQUARE);
-                if (of_all.is_first) before(part, row, end_row);
-                pack<COUNT>(a, row, count, done * DEPTH, steps, true, left, strip);
-                for (int64_t j = 0; j < widths; ++j) {
+                const int64_t last = std::min(end, first + each);
+                if (shares_a) pack_b(first, last, own);
+                else pack_a(part, first, last, own);
+                for (int64_t j = 0; j < shared_count; ++j) {
                     for (int64_t step = 0; step < steps; step += NEAR<COUNT>) {
                         const int64_t next = std::min(steps, step + NEAR<COUNT>);
                         const Stretch of_packed{step == 0, next == steps};
-                        // All squares need the same numbers of B, and fetch an even share of
+                        // All squares need the same shared numbers, and fetch an even part of
                         // those that come after them; six products take longer than that does.
-                        const int64_t lines = COUNT == 1 ? at::divup(STEP / DEPTH, count) : 0;
-                        const Short* coming = right + j * strip + next * STEP;
-                        for (int64_t i = 0; i < count; ++i) {
-                            continue_square<COUNT>(left + i * strip + step * STEP,
-                                                   right + j * strip + step * STEP, next - step,
-                                                   {coming, lines}, c, row + i * SQUARE,
-                                                   j * SQUARE, sums[i], of_packed, of_all, finish);
+                        const int64_t lines =
+                            COUNT == 1 ? at::divup(STEP / DEPTH, last - first) : 0;
+                        const Short* coming = shared + j * strip + next * STEP;
+                        for (int64_t i = first; i < last; ++i) {
+                            const Short* theirs = shared + j * strip + step * STEP;
+                            const Short* ours = own + (i - first) * strip + step * STEP;
+                            continue_square<COUNT>(
+                                shares_a ? theirs : ours, shares_a ? ours : theirs, next - step,
+                                {coming, lines}, c, (shares_a ? j : i) * SQUARE,
+                                (shares_a ? i : j) * SQUARE, sums[i - first], of_packed, of_all,
+                                finish);
                             coming += (next - step) * lines * DEPTH;
                         }
                     }
                 }
-                if (of_all.is_last) after(part, row, end_row);
+                if (of_all.is_last && !shares_a)
+                    after(part, first * SQUARE, std::min(c.rows, last * SQUARE));
             }
             end_tiles();
         });
     }
+    if (shares_a) in_parts(threads, c.rows, after);
 }
 
 }  // namespace

@@ -8,7 +8,12 @@ use super::*;
 fn our_products_of_float32_are_as_exact_as_libtorchs() {
     let place = (Kind::Float, Device::Cpu);
     tch::manual_seed(3);
-    for [tokens, inner, outer] in [[300, 80, 48], [567, 1600, 32], [2000, 48, 784]] {
+    for [tokens, inner, outer] in [
+        [300, 80, 48],
+        [567, 1600, 32],
+        [2000, 48, 784],
+        [100, 1600, 784],
+    ] {
         let random = |size: [i64; 2]| {
             let powers = (Tensor::rand(size, place) * 16.0 - 8.0).round();
             (Tensor::randn(size, place) * powers.exp2()).set_requires_grad(true)
