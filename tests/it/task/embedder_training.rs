@@ -237,7 +237,10 @@ fn checkpointing_freezing_and_caching_change_no_number_that_they_should_not() {
             ..frozen
         });
         for (name, weight) in &computed {
-            assert_close(name, &cached[name], weight, 1e-4);
+            // Its true gradient is 0; AdamW makes steps out of its rounding errors.
+            if !name.ends_with("self.key.bias") {
+                assert_close(name, &cached[name], weight, 1e-4);
+            }
         }
         // By tokens, in groups of like length and not.
         for group_by_length in [false, true] {
