@@ -237,8 +237,10 @@ fn checkpointing_freezing_and_caching_change_no_number_that_they_should_not() {
             ..frozen
         });
         for (name, weight) in &computed {
-            // Its true gradient is 0; AdamW makes steps out of its rounding errors.
-            if !name.ends_with("self.key.bias") {
+            // The true gradient of these is 0: distances do not change where all vectors move
+            // by the same. AdamW makes steps out of rounding errors.
+            let moves_all = loss == EUCLIDEAN && name.ends_with("1.output.LayerNorm.bias");
+            if !moves_all && !name.ends_with("self.key.bias") {
                 assert_close(name, &cached[name], weight, 1e-4);
             }
         }
