@@ -9,9 +9,10 @@ use std::process::Command;
 const SOURCES: &str = "src/native";
 const DOOR: &str = "src/native/door.cpp";
 const ABSENT: &str = "src/native/fused/absent.cpp";
-const FUSED: [&str; 2] = [
+const FUSED: [&str; 3] = [
     "src/native/fused/attention.cpp",
     "src/native/fused/dense.cpp",
+    "src/native/fused/token_loss.cpp",
 ];
 
 /// Asks the Python that torch-sys asks for what it was told by it.

@@ -11,7 +11,6 @@ use crate::encode::{Collator, Inputs, TextEncoder, load};
 use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
 use crate::model::{Backbone, BertConfig, ModelFiles};
-use crate::native::OneDnn;
 use crate::predict;
 use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
 
@@ -73,6 +72,18 @@ pub trait FineTuner: Sized {
     /// # Errors
     /// When libtorch refuses an operation.
     fn loss(&self, logits: &Tensor, target: &TargetOf<Self>) -> Result<Loss>;
+
+    /// The loss of a batch in training; default [`loss`](Self::loss) of
+    /// [`logits`](Self::logits). A task whose logits take more memory than all the rest may
+    /// compute both in one, in the model's precision by
+    /// [`Backbone::in_precision`].
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    fn training_loss(&self, inputs: &Inputs, target: &TargetOf<Self>) -> Result<Loss> {
+        let logits = forward(self, inputs, true)?;
+        self.loss(&logits, target)
+    }
 
     /// What an evaluation reports besides the loss; default nothing.
     fn metric(&self) -> Box<dyn Metric<TargetOf<Self>>> {
@@ -209,23 +220,15 @@ pub trait FineTuner: Sized {
 
 /// The logits of a batch as float32, computed in the model's precision.
 pub(crate) fn forward<M: FineTuner>(model: &M, inputs: &Inputs, train: bool) -> Result<Tensor> {
-    in_precision(model, || model.logits(inputs, train))
+    model
+        .backbone()
+        .in_precision(|| model.logits(inputs, train))
 }
 
-/// What `compute` gives, as float32, computed in the model's precision.
-pub(crate) fn in_precision<M: FineTuner>(
-    model: &M,
-    compute: impl FnOnce() -> Result<Tensor>,
-) -> Result<Tensor> {
-    let backbone = model.backbone();
-    let device = backbone.device();
-    let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
-    backbone.precision().of(device, compute)
-}
-
-/// The backward pass of a loss whose logits came from [`forward`].
+/// The backward pass of a [`training_loss`](FineTuner::training_loss).
 pub(crate) fn backward<M: FineTuner>(model: &M, loss: &Tensor) -> Result<()> {
     loss.f_backward().doing("computing gradients")?;
-    let again = |compute: &dyn Fn() -> Result<Tensor>| in_precision(model, compute);
-    model.backbone().encoder().finish_backward(again)
+    let backbone = model.backbone();
+    let again = |compute: &dyn Fn() -> Result<Tensor>| backbone.in_precision(compute);
+    backbone.encoder().finish_backward(again)
 }

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
-    EvalEvery, FineTuner, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result, RunFolder,
-    Schedule, TrainConfig, Trainer, Warmup, model_dir,
+    EvalEvery, FineTuner, Freeze, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result,
+    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
 };
 use clap::{Args, Parser};
 use serde_json::Value;
@@ -78,6 +78,13 @@ pub struct Common {
     /// How the learning rate falls: linear, cosine or constant
     #[arg(long, default_value = "linear")]
     pub schedule: Schedule,
+    /// What is not trained: none, embeddings, encoder (only the head is trained), or a number of
+    /// layers: the embeddings and the first so many
+    #[arg(long, default_value = "none")]
+    pub freeze: Freeze,
+    /// Compute what frozen layers say of each text once, and keep it
+    #[arg(long)]
+    pub cache_frozen: bool,
     /// Norm that gradients are cut to
     #[arg(long, default_value_t = 1.0)]
     pub max_grad_norm: f64,
@@ -168,6 +175,8 @@ impl Common {
                 weight_decay: self.weight_decay,
                 ..AdamWConfig::default()
             },
+            freeze: self.freeze,
+            cache_frozen: self.cache_frozen,
             max_grad_norm: Some(self.max_grad_norm),
             eval_every: self.eval_every,
             metric: self.metric.clone(),

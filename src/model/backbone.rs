@@ -14,7 +14,8 @@ use super::linear::Linear;
 use super::precision::Precision;
 use super::weights::{self, LoadReport, LoadRules};
 use crate::encode::{TextEncoder, Tokenizer, Truncation};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TorchContext};
+use crate::native::OneDnn;
 
 /// The prefix of the encoder's names in the checkpoints of every task.
 pub(crate) const ENCODER_PREFIX: &str = "bert";
@@ -127,6 +128,17 @@ impl Backbone {
     /// The numbers that matrix products are computed in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// What `compute` gives, as float32, computed in those numbers; training, evaluation and
+    /// prediction call [`FineTuner::logits`](crate::FineTuner::logits) so.
+    ///
+    /// # Errors
+    /// As `compute`.
+    pub fn in_precision(&self, compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        let device = self.device();
+        let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
+        self.precision.of(device, compute)
     }
 
     /// What loading found; empty for random weights.

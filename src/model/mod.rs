@@ -20,7 +20,7 @@ pub(crate) use encoder::{
 };
 pub use files::ModelFiles;
 pub use linear::Linear;
-pub(crate) use lm_head::LmHead;
+pub(crate) use lm_head::{LmHead, cross_entropy};
 pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;
 pub(crate) use weights::current_name;

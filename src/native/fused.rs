@@ -1,6 +1,6 @@
-//! Pieces of an encoder's layer, each in one operation with a gradient of its own: on a CPU
-//! they pass over memory less often than libtorch's operators do one after another, and in
-//! short rows those cost more than what they compute. Their dropout is drawn from libtorch's
+//! Pieces of an encoder's layer, and the loss of scores of all tokens, each in one operation
+//! with a gradient of its own: on a CPU they pass over memory less often than libtorch's
+//! operators do one after another, and in short rows those cost more than what they compute. Their dropout is drawn from libtorch's
 //! generator.
 
 use std::ffi::{c_char, c_void};
@@ -31,6 +31,12 @@ unsafe extern "C" {
         inputs: *const *const C_tensor,
         eps: f64,
         dropout: f64,
+        take: Take,
+        context: *mut c_void,
+    ) -> *mut c_char;
+    fn bertfit_token_loss(
+        inputs: *const *const C_tensor,
+        smoothing: f64,
         take: Take,
         context: *mut c_void,
     ) -> *mut c_char;
@@ -118,6 +124,26 @@ pub(crate) fn dense_add_norm(
     let short = (x.kind() == Kind::BFloat16).then(|| one(&mut results));
     let short = short.transpose()?;
     Ok((one(&mut results)?, short))
+}
+
+/// The cross-entropies, added up, of the scores of all tokens by a dense layer of `x`, `[M, in]`,
+/// with the right tokens `[M]`, -100 for a row that does not count; `smoothing` is the share of a
+/// target that is spread over all tokens. The scores are in memory once, in `x`'s numbers.
+///
+/// # Errors
+/// When a size or a kind is not as said, or a target is no token.
+pub(crate) fn token_loss(
+    x: &Tensor,
+    (weight, bias): Dense,
+    target: &Tensor,
+    smoothing: f64,
+) -> Result<Tensor, TchError> {
+    let (x, target) = (x.f_contiguous()?, target.f_contiguous()?);
+    let mut results = called(&[&x, weight, bias, &target], |inputs, context| {
+        // SAFETY: four tensors outlive the call; `take` gets the `context` that it expects.
+        unsafe { bertfit_token_loss(inputs, smoothing, take, context) }
+    })?;
+    one(&mut results)
 }
 
 /// What a function of C++ makes of tensors.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::data::Text;
 use crate::encode::{
@@ -13,7 +13,7 @@ use crate::encode::{
 use crate::error::{Error, Result, RowProblem, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::Metric;
-use crate::model::{Backbone, BertConfig, HeadWeights, LmHead};
+use crate::model::{Backbone, BertConfig, HeadWeights, LmHead, cross_entropy};
 use crate::predict;
 use crate::task::source::{Source, describe, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
@@ -198,6 +198,18 @@ impl BertMaskedLm {
         Ok(fills)
     }
 
+    /// Hidden states, `[M, H]` of the wanted places, else `[B, L, H]`.
+    fn states(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let states = self.backbone.encoder().hidden(inputs, train)?;
+        match inputs.places() {
+            None => Ok(states),
+            Some(places) => states
+                .f_flatten(0, 1)
+                .and_then(|all| all.f_index_select(0, places))
+                .doing("taking hidden tokens"),
+        }
+    }
+
     fn no_mask(&self, encoding: &Encoding) -> String {
         let mask = &self.backbone.tokenizer().config().mask_token;
         match encoding.truncated {
@@ -246,24 +258,22 @@ impl FineTuner for BertMaskedLm {
 
     /// The scores of all tokens, `[M, V]` for the wanted places, else `[B, L, V]`.
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let hidden = self.backbone.encoder().hidden(inputs, train)?; // [B, L, H]
-        match inputs.places() {
-            None => self.head.forward(&hidden, &self.words),
-            Some(places) => {
-                let wanted = hidden
-                    .f_flatten(0, 1)
-                    .and_then(|all| all.f_index_select(0, places))
-                    .doing("taking hidden tokens")?; // [M, H]
-                self.head.forward(&wanted, &self.words)
-            }
-        }
+        self.head.forward(&self.states(inputs, train)?, &self.words)
     }
 
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        let sum = logits
-            .f_cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)
-            .doing("computing the loss")?;
+        Ok(Loss {
+            sum: cross_entropy(logits, target, 0.0)?,
+            count: target.numel() as f64,
+        })
+    }
+
+    fn training_loss(&self, inputs: &Inputs, target: &Tensor) -> Result<Loss> {
+        let sum = self.backbone.in_precision(|| {
+            let states = self.states(inputs, true)?;
+            self.head.loss(&states, &self.words, target, 0.0)
+        })?;
         Ok(Loss {
             sum,
             count: target.numel() as f64,

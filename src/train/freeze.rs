@@ -2,6 +2,7 @@
 //! pass, but libtorch keeps neither gradients nor activations for them.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -22,6 +23,24 @@ pub enum Freeze {
     Layers(usize),
     /// The whole encoder with its pooler; only the head is trained.
     Encoder,
+}
+
+impl FromStr for Freeze {
+    type Err = Error;
+
+    /// Reads `none`, `embeddings`, `encoder`, or a number of layers.
+    fn from_str(text: &str) -> Result<Self> {
+        match (text, text.parse()) {
+            ("none", _) => Ok(Self::None),
+            ("embeddings", _) => Ok(Self::Embeddings),
+            ("encoder", _) => Ok(Self::Encoder),
+            (_, Ok(layers)) => Ok(Self::Layers(layers)),
+            _ => {
+                let rule = "none, embeddings, encoder, or a number of layers";
+                Err(Error::config("freeze", rule, text))
+            }
+        }
+    }
 }
 
 impl Freeze {
@@ -99,6 +118,22 @@ mod tests {
         assert!(Freeze::Layers(2).covers("bert.encoder.layer.1.output.dense.weight"));
         assert!(!Freeze::Layers(2).covers("bert.encoder.layer.10.output.dense.weight"));
         assert!(!Freeze::Layers(2).covers("bert.encoder.layer.2.output.dense.weight"));
+    }
+
+    #[test]
+    fn settings_are_read_by_their_names() {
+        for (text, freeze) in [
+            ("none", Freeze::None),
+            ("embeddings", Freeze::Embeddings),
+            ("encoder", Freeze::Encoder),
+            ("4", Freeze::Layers(4)),
+        ] {
+            assert_eq!(text.parse::<Freeze>().expect("a setting"), freeze);
+        }
+        for text in ["", "head", "-1", "1.5"] {
+            let error = text.parse::<Freeze>().expect_err("no setting");
+            assert!(error.to_string().contains("number of layers"), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::evaluation::EVALUATION_SEED;
 use crate::data::Dataset;
 use crate::encode::{Inputs, KnownState, Sampler, lengths, load};
 use crate::error::{Error, PathContext, Result, TorchContext};
-use crate::fine_tuner::{FineTuner, ItemOf, in_precision};
+use crate::fine_tuner::{FineTuner, ItemOf};
 
 /// Tokens of one forward pass while the cache is filled.
 const TOKENS_PER_BATCH: usize = 8192;
@@ -77,7 +77,7 @@ impl FrozenCache {
             false => {
                 let encoder = model.backbone().encoder();
                 let compute = || encoder.after(self.layers, inputs);
-                let state = tch::no_grad(|| in_precision(model, compute))?;
+                let state = tch::no_grad(|| model.backbone().in_precision(compute))?;
                 self.keep(keys, &state)?;
                 state
             }

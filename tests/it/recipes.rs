@@ -3,6 +3,7 @@
 //! contract.
 
 mod embeddings;
+mod freezing;
 mod hostile;
 mod long_texts;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::data::{Dataset, Example};
 use crate::encode::{Inputs, TextCollator, TextEncoder, Truncation};
@@ -20,7 +20,9 @@ use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::Metric;
 use crate::model::weights::check_room;
-use crate::model::{Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles, kept};
+use crate::model::{
+    Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles, cross_entropy, kept,
+};
 use crate::task::source::{Source, shared_settings};
 use crate::task::token_accuracy::TokenAccuracy;
 
@@ -270,6 +272,25 @@ impl BertGenerator {
         }
         self.decoder.remember(&hidden, inputs.attention_mask())
     }
+
+    /// The decoder's hidden states, `[M, H]` of the wanted places of its input, else
+    /// `[B, T, H]`.
+    fn states(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let ids = inputs.decoder_input_ids().ok_or_else(|| {
+            let rule = "given: logits are those of tokens to write";
+            Error::config("decoder_input_ids", rule, "nothing")
+        })?;
+        let memory = self.read(inputs, train)?;
+        let tape = self.backbone.encoder().tape();
+        let states = self.decoder.forward(ids, &memory, train, tape)?;
+        match inputs.places() {
+            None => Ok(states),
+            Some(places) => states
+                .f_flatten(0, 1)
+                .and_then(|all| all.f_index_select(0, places))
+                .doing("taking tokens"),
+        }
+    }
 }
 
 impl FineTuner for BertGenerator {
@@ -294,20 +315,7 @@ impl FineTuner for BertGenerator {
     /// The scores of all tokens, `[M, V]` for the wanted places of the decoder's input, else
     /// `[B, T, V]`.
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let ids = inputs.decoder_input_ids().ok_or_else(|| {
-            let rule = "given: logits are those of tokens to write";
-            Error::config("decoder_input_ids", rule, "nothing")
-        })?;
-        let memory = self.read(inputs, train)?;
-        let tape = self.backbone.encoder().tape();
-        let mut hidden = self.decoder.forward(ids, &memory, train, tape)?; // [B, T, H]
-        if let Some(places) = inputs.places() {
-            hidden = hidden
-                .f_flatten(0, 1)
-                .and_then(|all| all.f_index_select(0, places))
-                .doing("taking tokens")?; // [M, H]
-        }
-        self.head.forward(&hidden, &self.words)
+        self.head.forward(&self.states(inputs, train)?, &self.words)
     }
 
     /// What the decoder keeps of the longest texts to write, and their scores.
@@ -320,10 +328,18 @@ impl FineTuner for BertGenerator {
 
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        let (reduction, smoothing) = (Reduction::Sum, self.label_smoothing);
-        let sum = logits
-            .f_cross_entropy_loss::<Tensor>(target, None, reduction, -100, smoothing)
-            .doing("computing the loss")?;
+        Ok(Loss {
+            sum: cross_entropy(logits, target, self.label_smoothing)?,
+            count: target.numel() as f64,
+        })
+    }
+
+    fn training_loss(&self, inputs: &Inputs, target: &Tensor) -> Result<Loss> {
+        let smoothing = self.label_smoothing;
+        let sum = self.backbone.in_precision(|| {
+            let states = self.states(inputs, true)?;
+            self.head.loss(&states, &self.words, target, smoothing)
+        })?;
         Ok(Loss {
             sum,
             count: target.numel() as f64,

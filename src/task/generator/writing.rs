@@ -10,7 +10,6 @@ use super::search::{Limits, Writer, search};
 use crate::data::{Dataset, Example, Text};
 use crate::encode::Encoding;
 use crate::error::{Result, TorchContext};
-use crate::fine_tuner::in_precision;
 use crate::metrics::{Bleu, RougeL, Sari};
 use crate::model::{Memory, Past};
 use crate::predict;
@@ -158,7 +157,7 @@ impl Writer for Writing<'_> {
             .and_then(|ids| ids.f_view([texts.len() as i64, -1]))
             .and_then(|ids| ids.f_to_device(model.backbone.device()))
             .doing("making a batch")?;
-        in_precision(model, || {
+        model.backbone.in_precision(|| {
             let tape = model.backbone.encoder().tape();
             let hidden = match &mut self.past {
                 Some(past) => model.decoder.next(&ids, &self.memory, past)?,

@@ -25,7 +25,7 @@ use super::warning::Warning;
 use crate::data::Dataset;
 use crate::encode::{Batch, mix};
 use crate::error::{Error, Result, TorchContext};
-use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward, forward};
+use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward};
 use crate::native;
 use parts::Part;
 
@@ -263,8 +263,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if let Some(cache) = &mut self.cache {
             cache.attach(self.model, &mut batch.inputs)?;
         }
-        let logits = forward(self.model, &batch.inputs, true)?;
-        let loss = self.model.loss(&logits, &batch.target)?;
+        let loss = self.model.training_loss(&batch.inputs, &batch.target)?;
         backward(self.model, &loss.sum)?;
         Ok(Totals {
             loss: loss.sum.f_double_value(&[]).doing("reading the loss")?,
