@@ -92,12 +92,13 @@ fn run(args: &Args) -> Result<ExitCode> {
         &mut lm,
         sets,
         |_| Ok(()),
-        |lm, _| fills(lm, test.as_deref().unwrap_or_default(), args.top_k),
-        |results| {
+        |_, results| {
             if let Some(loss) = results.get("eval_loss").copied() {
                 results.insert("perplexity".to_owned(), loss.exp());
             }
+            Ok(())
         },
+        |lm, _| fills(lm, test.as_deref().unwrap_or_default(), args.top_k),
     )
 }
 

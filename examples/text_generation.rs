@@ -7,16 +7,17 @@
 //!         --text-column document --label-column summary --num-beams 4
 //!
 //! `test_bleu` is what sacrebleu says of `predictions.jsonl` and the label column, `test_sari`
-//! what Hugging Face's `evaluate` does. `test_copy_bleu` and `test_copy_sari` are what the texts
-//! themselves would get: what a model that rewrites has to beat.
+//! what Hugging Face's `evaluate` does. `test_copy_bleu` and so on are what the texts themselves
+//! would get: what a model that rewrites has to beat.
 
 mod recipe;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertGenerator, Bleu, Example, Generation, Result, Sari, StopBeams};
+use bertfit::{BertGenerator, Example, Generation, Result, StopBeams, TextMetrics};
 use clap::Parser;
 use serde_json::json;
 
@@ -110,43 +111,59 @@ fn run(args: &Args) -> Result<ExitCode> {
     if args.tie_encoder_decoder {
         builder = builder.tie_encoder_decoder(true);
     }
-    // Only the last evaluation needs texts, if they do not pick the best epoch.
+    // Evaluations during training need texts only if these pick the best one.
     let texts_matter = matches!(common.metric.as_deref(), Some("bleu" | "rougeL" | "sari"));
-    builder = builder.predict_with_generate(args.generation());
-    let mut generator = builder.build()?;
-    if train.is_some() && !texts_matter {
-        generator.set_predict_with_generate(None)?;
+    if train.is_some() && texts_matter {
+        builder = builder.predict_with_generate(args.generation());
     }
+    let mut generator = builder.build()?;
     let labelled = test.as_ref().and_then(|test| test.labelled.as_ref());
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),
         test: labelled.map(|rows| rows as _),
     };
+    let generation = args.generation();
+    // What is written about the test rows.
+    let about_test = RefCell::default();
     common.run_and_add(
         &mut generator,
         sets,
-        |generator| generator.set_predict_with_generate(Some(args.generation())),
-        |generator, _| {
-            let written = generator.generate(texts(&test), &args.generation())?;
+        |generator| generator.set_predict_with_generate(None),
+        |generator, results| {
+            if let Some(rows) = &dev {
+                let written = generator.generate(rows, &generation)?;
+                results.extend(numbers("eval", rows, &written));
+            }
+            let written = generator.generate(texts(&test), &generation)?;
+            if let Some(rows) = labelled {
+                results.extend(numbers("test", rows, &written));
+                results.extend(numbers_of_copies(rows));
+            }
+            about_test.replace(written);
+            Ok(())
+        },
+        |_, _| {
+            let written: Vec<String> = about_test.take();
             Ok(written.iter().map(|text| json!({"text": text})).collect())
         },
-        |results| results.extend(labelled.map(|rows| copies(rows)).unwrap_or_default()),
     )
 }
 
+fn numbers<S: AsRef<str>>(prefix: &str, rows: &[Example], texts: &[S]) -> BTreeMap<String, f64> {
+    let mut metrics = TextMetrics::default();
+    metrics.extend(rows.iter().zip(texts.iter().map(AsRef::as_ref)));
+    let numbers = metrics.compute().into_iter();
+    numbers
+        .map(|(name, number)| (format!("{prefix}_{name}"), number))
+        .collect()
+}
+
 /// What copies of the texts get, where they are not pairs.
-fn copies(rows: &[Example]) -> BTreeMap<String, f64> {
+fn numbers_of_copies(rows: &[Example]) -> BTreeMap<String, f64> {
     if rows.iter().any(|row| row.pair.is_some()) {
         return BTreeMap::new();
     }
-    let (mut bleu, mut sari) = (Bleu::new(), Sari::new());
-    for Example { text, label, .. } in rows {
-        bleu.update(text, &[label]);
-        sari.update(text, text, &[label]);
-    }
-    let numbers = [("bleu", bleu.score()), ("sari", sari.score())];
-    numbers
-        .map(|(name, score)| (format!("test_copy_{name}"), score))
-        .into()
+    let copies: Vec<&str> = rows.iter().map(|row| &row.text[..]).collect();
+    numbers("test_copy", rows, &copies)
 }

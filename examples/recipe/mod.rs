@@ -205,17 +205,17 @@ impl Common {
         fitted: impl FnOnce(&mut M) -> Result<()>,
         predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
     ) -> Result<ExitCode> {
-        self.run_and_add(model, sets, fitted, predict, |_| ())
+        self.run_and_add(model, sets, fitted, |_, _| Ok(()), predict)
     }
 
-    /// The same; `add` adds results that follow from others.
+    /// The same; `add` adds results that the evaluations do not have.
     pub fn run_and_add<M: FineTuner>(
         &self,
         model: &mut M,
         sets: Sets<ItemOf<M>>,
         fitted: impl FnOnce(&mut M) -> Result<()>,
+        add: impl FnOnce(&M, &mut BTreeMap<String, f64>) -> Result<()>,
         predict: impl FnOnce(&M, &RunFolder) -> Result<Vec<Value>>,
-        add: impl FnOnce(&mut BTreeMap<String, f64>),
     ) -> Result<ExitCode> {
         let folder = match self.resume {
             true => RunFolder::resume(&self.out)?,
@@ -264,11 +264,11 @@ impl Common {
                 results.extend(model.evaluate(rows)?.to_results(prefix));
             }
         }
+        add(model, &mut results)?;
         if self.test.is_some() {
             let predictions = predict(model, &folder)?;
             folder.write_predictions(predictions)?;
         }
-        add(&mut results);
         println!("{}", folder.write_results(&results)?);
         Ok(ExitCode::SUCCESS)
     }

@@ -29,7 +29,7 @@ pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use embedder::{BertEmbedder, BertEmbedderBuilder};
 pub use embedding_loss::{EmbeddingLoss, TripletDistance};
 pub use entities::{Entity, WordTag};
-pub use generator::{BertGenerator, BertGeneratorBuilder, Generation, StopBeams};
+pub use generator::{BertGenerator, BertGeneratorBuilder, Generation, StopBeams, TextMetrics};
 pub use masked_lm::{BertMaskedLm, BertMaskedLmBuilder, Fill};
 pub use multi_label_classifier::{
     BertMultiLabelClassifier, BertMultiLabelClassifierBuilder, MultiLabelPredictions,

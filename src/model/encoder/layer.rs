@@ -81,15 +81,17 @@ impl Layer {
 
     /// `[T, H]` to `[T, H]`
     pub(super) fn forward(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
-        let sizes = [
-            state.full.size()[1],
-            self.intermediate.parts().1.numel() as i64,
-        ];
-        let fits = is_fused(state.full.device(), sizes, self.activation);
-        match fits && state.full.kind() == Kind::Float {
+        match self.is_fused(&state.full) {
             true => self.fused(state, layout, train),
             false => State::new(self.operators(&state.full, layout, train)?),
         }
+    }
+
+    /// Whether operations of our own take states like this one.
+    fn is_fused(&self, state: &Tensor) -> bool {
+        let [(_, wide), (_, size)] = [&self.intermediate, &self.output.dense].map(Linear::parts);
+        let sizes = [size, wide].map(|bias| bias.numel() as i64);
+        is_fused(state.device(), sizes, self.activation) && state.kind() == Kind::Float
     }
 
     /// By a few operations of our own.
@@ -100,6 +102,10 @@ impl Layer {
             None => self.attention.forward(x, layout, train)?,
         };
         let state = self.attention_output.fused(&attended, &state.full, train)?;
+        self.feed_fused(&state, train)
+    }
+
+    fn feed_fused(&self, state: &State, train: bool) -> Result<State> {
         let wide = fused::dense_gelu(state.for_products(), self.intermediate.parts());
         let wide = wide.doing("applying a dense layer")?; // [T, I]
         self.output.fused(&wide, &state.full, train)
@@ -108,14 +114,22 @@ impl Layer {
     /// By libtorch's operators, `[T, H]` to `[T, H]`.
     fn operators(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
         let attended = self.attention.forward(state, layout, train)?;
-        let state = self.attention_output.forward(&attended, state, train)?;
-        self.feed_forward(&state, train)
+        let state = self.attention_output.operators(&attended, state, train)?;
+        self.feed_operators(&state, train)
+    }
+
+    fn feed_operators(&self, state: &Tensor, train: bool) -> Result<Tensor> {
+        let wide = self.activation.apply(&self.intermediate.forward(state)?)?; // […, I]
+        self.output.operators(&wide, state, train)
     }
 
     /// What comes after attention, `[…, H]` to `[…, H]`.
     pub(in crate::model) fn feed_forward(&self, state: &Tensor, train: bool) -> Result<Tensor> {
-        let wide = self.activation.apply(&self.intermediate.forward(state)?)?; // […, I]
-        self.output.forward(&wide, state, train)
+        if !self.is_fused(state) {
+            return self.feed_operators(state, train);
+        }
+        let output = self.feed_fused(&State::new(matrix(state)?)?, train)?;
+        output.full.f_view_as(state).doing("feeding forward")
     }
 
     /// Whether any weight of the layer is trained.
@@ -145,12 +159,24 @@ impl Output {
         })
     }
 
+    /// `[…, in]` and the residual `[…, H]` to `[…, H]`.
     pub(in crate::model) fn forward(
         &self,
         x: &Tensor,
         residual: &Tensor,
         train: bool,
     ) -> Result<Tensor> {
+        let (weight, _) = self.dense.parts();
+        let fits = fused::is_available(residual.device(), &weight.size());
+        if !fits || residual.kind() != Kind::Float {
+            return self.operators(x, residual, train);
+        }
+        let x = State::new(matrix(x)?)?;
+        let output = self.fused(x.for_products(), &matrix(residual)?, train)?;
+        output.full.f_view_as(residual).doing("adding the residual")
+    }
+
+    fn operators(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<Tensor> {
         let sum = self
             .dense
             .forward(x)?
@@ -181,6 +207,11 @@ impl Output {
     pub(in crate::model) fn is_trained(&self) -> bool {
         self.dense.is_trained() || self.norm.is_trained()
     }
+}
+
+/// `[…, H]` to `[T, H]`.
+fn matrix(x: &Tensor) -> Result<Tensor> {
+    x.f_flatten(0, -2).doing("putting tokens in a row")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod beams;
 mod config;
 mod generation;
 mod search;
+mod text_metrics;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::task::token_accuracy::TokenAccuracy;
 
 use config::{ARCHITECTURE, GeneratorConfig, twin};
 pub use generation::{Generation, StopBeams};
+pub use text_metrics::TextMetrics;
 
 /// A BERT that reads a text, or a pair, and another that writes one.
 ///

@@ -7,10 +7,10 @@ use tch::Tensor;
 use super::BertGenerator;
 use super::generation::Generation;
 use super::search::{Limits, Writer, search};
+use super::text_metrics::TextMetrics;
 use crate::data::{Dataset, Example, Text};
 use crate::encode::Encoding;
 use crate::error::{Result, TorchContext};
-use crate::metrics::{Bleu, RougeL, Sari};
 use crate::model::{Memory, Past};
 use crate::predict;
 
@@ -60,34 +60,20 @@ impl BertGenerator {
         Ok(ids.iter().map(text).collect())
     }
 
-    /// `bleu` and `rougeL` in percent of texts that are written about examples, and `sari` where
-    /// they are about single texts.
+    /// [`TextMetrics`] of texts that are written about examples.
     pub(super) fn metrics_of_texts(
         &self,
         dataset: &dyn Dataset<Item = Example>,
         generation: &Generation,
     ) -> Result<BTreeMap<String, f64>> {
-        let (mut bleu, mut rouge, mut sari) = (Bleu::new(), RougeL::new(), Some(Sari::new()));
+        let mut metrics = TextMetrics::default();
         for first in (0..dataset.len()).step_by(ROWS_AT_ONCE) {
             let rows = first..dataset.len().min(first + ROWS_AT_ONCE);
             let examples: Vec<Example> = rows.map(|row| dataset.get(row)).collect::<Result<_>>()?;
             let texts = self.write_texts(&examples, first, generation)?;
-            for (text, example) in texts.iter().zip(&examples) {
-                bleu.update(text, &[&example.label]);
-                rouge.update(text, &[&example.label]);
-                // A pair is not rewritten.
-                sari = sari.filter(|_| example.pair.is_none());
-                if let Some(sari) = &mut sari {
-                    sari.update(&example.text, text, &[&example.label]);
-                }
-            }
+            metrics.extend(examples.iter().zip(texts.iter().map(String::as_str)));
         }
-        let numbers = [("bleu", bleu.score()), ("rougeL", rouge.score())];
-        let sari = sari.map(|sari| ("sari", sari.score()));
-        let numbers = numbers.into_iter().chain(sari);
-        Ok(numbers
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect())
+        Ok(metrics.compute())
     }
 
     /// Token ids about texts of which the first has the number `first`.
