@@ -22,8 +22,8 @@ static MEMORY: memory::Counted = memory::Counted;
 const USAGE: &str = "usage: fuzz TARGET… [--cases=N] [--seed=N] [--from=N]
 targets: all table compressed tagged questions vocab tokenizer config weights state";
 
-/// A case that takes longer is a failure, and so much more is allowed for each byte of text,
-/// since little becomes much when it is unpacked.
+/// A case that takes longer is a failure, and so much more is allowed for each byte of text in
+/// each reading of it, since little becomes much when it is unpacked.
 const LONGEST: Duration = Duration::from_secs(2);
 const FOR_A_BYTE: Duration = Duration::from_nanos(200);
 
@@ -135,7 +135,9 @@ fn run(target: &Target, options: &Options, dir: &Path) -> Figures {
         let (fixed, factor) = target.bound;
         let bytes = Corpus::text_bytes(path, &content);
         let bound = fixed + factor * bytes;
-        let longest = LONGEST + FOR_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
+        let read_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let read_bytes = read_bytes.saturating_mul(target.reads);
+        let longest = LONGEST + FOR_A_BYTE.saturating_mul(read_bytes);
         let problem = match read {
             Err(_) => Some("panicked".to_owned()),
             Ok(Err(problem)) => Some(problem),
