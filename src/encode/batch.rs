@@ -70,6 +70,17 @@ impl Inputs {
         self.places.as_ref()
     }
 
+    /// Of states `[B, L, H]` those of the wanted places, `[M, H]`; all where none are named.
+    pub(crate) fn wanted(&self, states: Tensor) -> Result<Tensor> {
+        match &self.places {
+            None => Ok(states),
+            Some(places) => states
+                .f_flatten(0, 1)
+                .and_then(|all| all.f_index_select(0, places))
+                .doing("taking the wanted tokens"),
+        }
+    }
+
     /// Asks for the logits of some tokens only; see [`places`](Self::places).
     pub fn at(mut self, places: Tensor) -> Self {
         self.places = Some(places);

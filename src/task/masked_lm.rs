@@ -16,7 +16,7 @@ use crate::metrics::Metric;
 use crate::model::{Backbone, BertConfig, HeadWeights, LmHead, cross_entropy};
 use crate::predict;
 use crate::task::source::{Source, describe, shared_settings};
-use crate::task::token_accuracy::TokenAccuracy;
+use crate::task::token_accuracy::{TokenAccuracy, of_tokens};
 
 const ARCHITECTURE: &str = "BertForMaskedLM";
 
@@ -200,14 +200,7 @@ impl BertMaskedLm {
 
     /// Hidden states, `[M, H]` of the wanted places, else `[B, L, H]`.
     fn states(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let states = self.backbone.encoder().hidden(inputs, train)?;
-        match inputs.places() {
-            None => Ok(states),
-            Some(places) => states
-                .f_flatten(0, 1)
-                .and_then(|all| all.f_index_select(0, places))
-                .doing("taking hidden tokens"),
-        }
+        inputs.wanted(self.backbone.encoder().hidden(inputs, train)?)
     }
 
     fn no_mask(&self, encoding: &Encoding) -> String {
@@ -263,10 +256,7 @@ impl FineTuner for BertMaskedLm {
 
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        Ok(Loss {
-            sum: cross_entropy(logits, target, 0.0)?,
-            count: target.numel() as f64,
-        })
+        Ok(of_tokens(cross_entropy(logits, target, 0.0)?, target))
     }
 
     fn training_loss(&self, inputs: &Inputs, target: &Tensor) -> Result<Loss> {
@@ -274,10 +264,7 @@ impl FineTuner for BertMaskedLm {
             let states = self.states(inputs, true)?;
             self.head.loss(&states, &self.words, target, 0.0)
         })?;
-        Ok(Loss {
-            sum,
-            count: target.numel() as f64,
-        })
+        Ok(of_tokens(sum, target))
     }
 
     /// Scores of the tokens that are hidden, about.

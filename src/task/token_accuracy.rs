@@ -1,11 +1,18 @@
-//! Tokens that were guessed right.
+//! Guessed tokens: what their loss counts, and how many were right.
 
 use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
 use crate::error::{Result, TorchContext};
+use crate::fine_tuner::Loss;
 use crate::metrics::Metric;
+
+/// A loss that is added up over the ids `[M]` of all guessed tokens.
+pub(super) fn of_tokens(sum: Tensor, target: &Tensor) -> Loss {
+    let count = target.numel() as f64;
+    Loss { sum, count }
+}
 
 /// The share of tokens whose best guess was right: of logits `[M, V]` and ids `[M]`.
 #[derive(Default)]

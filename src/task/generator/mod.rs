@@ -25,7 +25,7 @@ use crate::model::{
     Backbone, BertDecoder, HeadWeights, LmHead, Memory, ModelFiles, cross_entropy, kept,
 };
 use crate::task::source::{Source, shared_settings};
-use crate::task::token_accuracy::TokenAccuracy;
+use crate::task::token_accuracy::{TokenAccuracy, of_tokens};
 
 use config::{ARCHITECTURE, GeneratorConfig, twin};
 pub use generation::{Generation, StopBeams};
@@ -284,14 +284,7 @@ impl BertGenerator {
         })?;
         let memory = self.read(inputs, train)?;
         let tape = self.backbone.encoder().tape();
-        let states = self.decoder.forward(ids, &memory, train, tape)?;
-        match inputs.places() {
-            None => Ok(states),
-            Some(places) => states
-                .f_flatten(0, 1)
-                .and_then(|all| all.f_index_select(0, places))
-                .doing("taking tokens"),
-        }
+        inputs.wanted(self.decoder.forward(ids, &memory, train, tape)?)
     }
 }
 
@@ -330,10 +323,8 @@ impl FineTuner for BertGenerator {
 
     /// Cross-entropy of logits `[M, V]` and ids `[M]`; the mean is over tokens.
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        Ok(Loss {
-            sum: cross_entropy(logits, target, self.label_smoothing)?,
-            count: target.numel() as f64,
-        })
+        let sum = cross_entropy(logits, target, self.label_smoothing)?;
+        Ok(of_tokens(sum, target))
     }
 
     fn training_loss(&self, inputs: &Inputs, target: &Tensor) -> Result<Loss> {
@@ -342,10 +333,7 @@ impl FineTuner for BertGenerator {
             let states = self.states(inputs, true)?;
             self.head.loss(&states, &self.words, target, smoothing)
         })?;
-        Ok(Loss {
-            sum,
-            count: target.numel() as f64,
-        })
+        Ok(of_tokens(sum, target))
     }
 
     /// The share of tokens that are guessed right, each after the right ones before it.
