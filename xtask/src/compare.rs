@@ -100,7 +100,7 @@ impl Sides<'_> {
         let examples = self.workspace.target().join("release/examples");
         let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         let mut command = Command::new(examples.join(program));
-        command.arg("--out").arg(self.scratch.join("run"));
+        command.arg("--out").arg(self.scratch.join(set.name));
         // Nor does Trainer write checkpoints here.
         command.args(["--overwrite", "--quiet", "--checkpoint-every", "600m"]);
         command.args(set.ours);

@@ -1,5 +1,6 @@
 mod classifier;
 mod embedder;
+mod embedder_folders;
 mod embedder_rows;
 mod embedder_training;
 mod generation;
