@@ -108,6 +108,12 @@ pub trait FineTuner: Sized {
         "loss"
     }
 
+    /// Whether the best evaluation is the one with the least of this number; default for
+    /// `loss`, `mse`, `rmse`, `mae` and `perplexity`. A task with another such number says so.
+    fn less_is_better(&self, metric: &str) -> bool {
+        ["loss", "mse", "rmse", "mae", "perplexity"].contains(&metric)
+    }
+
     /// Is a gradient of zero right for the variable of this name? A bias that adds the
     /// same to all scores of a softmax learns nothing; any other variable without a
     /// gradient stops the run at its first step. Default no.

@@ -99,7 +99,9 @@ impl ClassLoss {
         let of_target = target.f_unsqueeze(1)?;
         let log_p = logits.f_log_softmax(-1, Kind::Float)?;
         let log_p = log_p.f_gather(1, &of_target, false)?.f_squeeze_dim(1)?; // [B]
-        let wrong = log_p.f_exp()?.f_rsub_scalar(1)?;
+        // Below the least difference from 1, so that it changes only a 0, whose power has no slope.
+        let least = f64::from(f32::EPSILON) / 4.0;
+        let wrong = log_p.f_exp()?.f_rsub_scalar(1)?.f_clamp_min(least)?;
         let losses = wrong.f_pow_tensor_scalar(self.focal_gamma)?.f_mul(&log_p)?;
         let losses = match weights {
             Some(weights) => losses.f_mul(&weights.f_index_select(0, target)?)?,

@@ -269,7 +269,9 @@ impl Metric<Tensor> for LabelMetric {
     fn compute(&self) -> BTreeMap<String, f64> {
         let mut metrics = self.counts.to_metrics();
         for (class, name) in self.names.iter().enumerate() {
-            metrics.insert(format!("f1_{name}"), self.counts.of(class)[2]);
+            // A class with the name `micro` must not take the place of the mean.
+            let of_class = metrics.entry(format!("f1_{name}"));
+            of_class.or_insert_with(|| self.counts.of(class)[2]);
         }
         let areas = self.scores.iter().zip(&self.targets);
         let areas: Vec<f64> = areas

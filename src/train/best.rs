@@ -8,9 +8,6 @@ use tch::Tensor;
 use super::config::EarlyStopping;
 use crate::error::{Result, TorchContext};
 
-/// Names of numbers of which less is better; of all others, more is.
-const LESS_IS_BETTER: [&str; 3] = ["loss", "mse", "perplexity"];
-
 /// Watches one number over the evaluations of a run.
 pub(super) struct Best {
     less_is_better: bool,
@@ -32,12 +29,12 @@ pub(super) struct BestRecord {
 
 impl Best {
     pub(super) fn new(
-        metric: &str,
+        less_is_better: bool,
         early_stopping: Option<EarlyStopping>,
         keep_weights: bool,
     ) -> Self {
         Self {
-            less_is_better: LESS_IS_BETTER.contains(&metric),
+            less_is_better,
             early_stopping,
             keep_weights,
             record: BestRecord::default(),
@@ -117,8 +114,8 @@ pub(super) fn copies(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<Stri
 mod tests {
     use super::*;
 
-    fn best_steps(metric: &str, values: &[f64]) -> Vec<usize> {
-        let mut best = Best::new(metric, None, false);
+    fn best_steps(less_is_better: bool, values: &[f64]) -> Vec<usize> {
+        let mut best = Best::new(less_is_better, None, false);
         let weights = BTreeMap::new();
         let offers = values.iter().enumerate();
         offers
@@ -132,11 +129,8 @@ mod tests {
 
     #[test]
     fn more_accuracy_and_less_loss_are_better_and_ties_are_not() {
-        assert_eq!(
-            best_steps("accuracy", &[0.5, 0.7, 0.7, 0.6, 0.8]),
-            [0, 1, 4]
-        );
-        assert_eq!(best_steps("loss", &[0.5, 0.7, 0.4, 0.4]), [0, 2]);
+        assert_eq!(best_steps(false, &[0.5, 0.7, 0.7, 0.6, 0.8]), [0, 1, 4]);
+        assert_eq!(best_steps(true, &[0.5, 0.7, 0.4, 0.4]), [0, 2]);
     }
 
     #[test]
@@ -145,7 +139,7 @@ mod tests {
             patience: 2,
             threshold: 0.1,
         };
-        let mut best = Best::new("accuracy", Some(stop), false);
+        let mut best = Best::new(false, Some(stop), false);
         let mut stale = Vec::new();
         for (step, value) in [0.5, 0.55, 0.7, 0.71, 0.72].into_iter().enumerate() {
             best.offer(value, step, &BTreeMap::new())

@@ -13,12 +13,15 @@ use super::schedule::{Schedule, Warmup};
 use crate::encode::Sampler;
 use crate::error::{Error, Result};
 
+/// The batches of each epoch are counted before the first step; more would take for ever.
+const MOST_EPOCHS: f64 = 1e6;
+
 /// How to train. The defaults are the usual ones for BERT (Devlin et al. 2019,
 /// appendix A.3). Reads from and writes to JSON; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training set, fractions allowed; default 3.
+    /// Passes over the training set, fractions allowed; default 3, at most a million.
     pub epochs: f64,
     /// Optimizer steps; where given, it overrides `epochs`.
     pub max_steps: Option<usize>,
@@ -61,8 +64,8 @@ pub struct TrainConfig {
     /// When to evaluate on the development set; default after each epoch.
     pub eval_every: EvalEvery,
     /// The number that tells which evaluation is the best (`accuracy`, `loss`, …);
-    /// default the task's own choice. The less the better for `loss`, `mse` and
-    /// `perplexity`, the more the better for all others.
+    /// default the task's own choice. Whether less of it is better, as of `loss`, or more, the
+    /// task says ([`FineTuner::less_is_better`](crate::FineTuner::less_is_better)).
     pub metric: Option<String>,
     /// Whether the weights of the best evaluation are put back in the end;
     /// default true.
@@ -205,7 +208,12 @@ impl TrainConfig {
         for (field, count) in counts {
             ensure(count != Some(0), field, "at least 1", 0)?;
         }
-        ensure(positive(self.epochs), "epochs", "above 0", self.epochs)?;
+        ensure(
+            positive(self.epochs) && self.epochs <= MOST_EPOCHS,
+            "epochs",
+            "above 0 and at most 1000000",
+            self.epochs,
+        )?;
         ensure(
             positive(self.learning_rate),
             "learning_rate",
@@ -320,6 +328,13 @@ mod tests {
                 "epochs",
                 TrainConfig {
                     epochs: f64::NAN,
+                    ..ok()
+                },
+            ),
+            (
+                "epochs",
+                TrainConfig {
+                    epochs: 1e18,
                     ..ok()
                 },
             ),

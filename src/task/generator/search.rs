@@ -149,7 +149,10 @@ fn repeating(text: &[i64], size: usize) -> impl Iterator<Item = i64> {
 fn draw(logits: &Tensor, chances: &[f64], generation: &Generation) -> Result<Vec<i64>, TchError> {
     let lowest = f64::NEG_INFINITY;
     let size = logits.size()[1];
-    let mut logits = logits.f_div_scalar(generation.temperature)?;
+    // The likeliest is 0 at any temperature; others may leave the range of numbers.
+    let temperature = generation.temperature.max(f32::MIN_POSITIVE.into());
+    let best = logits.f_amax([-1_i64].as_slice(), true)?;
+    let mut logits = logits.f_sub(&best)?.f_div_scalar(temperature)?;
     let top_k = generation.top_k as i64;
     if (1..size).contains(&top_k) {
         let (best, _) = logits.f_topk(top_k, -1, true, true)?;
@@ -223,10 +226,14 @@ mod tests {
             [0.0, 0.44, 0.45, 0.66, 0.67].map(|c| drawn(c, &nucleus)),
             [1, 1, 2, 2, 3]
         );
-        let cold = Generation {
-            temperature: 0.01,
-            ..Generation::default()
-        };
-        assert_eq!([0.01, 0.5, 0.99].map(|c| drawn(c, &cold)), [1, 1, 1]);
+        let logits = logits.to_kind(Kind::Float);
+        for temperature in [0.01, 1e-30, 1e-300] {
+            let cold = Generation {
+                temperature,
+                ..Generation::default()
+            };
+            let drawn = [0.01, 0.5, 0.99].map(|c| draw(&logits, &[c], &cold).expect("a token")[0]);
+            assert_eq!(drawn, [1, 1, 1]);
+        }
     }
 }

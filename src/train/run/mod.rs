@@ -118,7 +118,11 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             plan,
             optimizer,
             trainable,
-            best: Best::new(metric, config.early_stopping, config.keep_best),
+            best: Best::new(
+                model.less_is_better(metric),
+                config.early_stopping,
+                config.keep_best,
+            ),
             state: RunState {
                 memory,
                 ..RunState::default()

@@ -143,6 +143,27 @@ fn a_number_is_learnt() {
     );
 }
 
+#[test]
+fn a_class_that_is_called_micro_is_not_taken_for_the_mean() {
+    let metrics = |name: &str| {
+        let labels = [name, "good", "sad"];
+        let builder = BertMultiLabelClassifier::builder(tiny()).labels(labels);
+        let mut model = builder.build().expect("a classifier");
+        let row = |labels: &[&str]| {
+            let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+            Example::new("one text", labels)
+        };
+        let rows = vec![row(&[name]), row(&[name, "good"]), row(&[name, "sad"])];
+        model.tune_thresholds(&rows).expect("thresholds");
+        model.evaluate(&rows).expect("an evaluation").metrics
+    };
+    let (other, micro) = (metrics("dull"), metrics("micro"));
+    assert_eq!(other["f1_dull"], 1.0);
+    assert!(other["f1_micro"] < 1.0);
+    assert_eq!(micro["f1_micro"], other["f1_micro"]);
+    assert_eq!(micro["f1_sad"], other["f1_sad"]);
+}
+
 /// The loss of three rows with these settings.
 fn loss(setting: ClassLoss) -> f64 {
     let builder = BertClassifier::builder(tiny()).labels(["a", "b", "c"]);
@@ -172,6 +193,32 @@ fn a_loss_is_that_of_pytorch() {
     assert!((focal - 1.272_350).abs() < 1e-5, "{focal}");
     let balanced = ClassLoss::balanced(&[1, 3]).expect("weights");
     assert_eq!(balanced.class_weights, Some(vec![2.0, 2.0 / 3.0]));
+}
+
+#[test]
+fn a_row_that_is_right_for_sure_has_no_focal_loss_and_no_gradient() {
+    for focal_gamma in [0.5, 1.0, 2.0] {
+        let setting = ClassLoss {
+            focal_gamma,
+            ..ClassLoss::default()
+        };
+        let builder = BertClassifier::builder(tiny()).labels(["a", "b"]);
+        let model = builder.loss(setting).build().expect("a classifier");
+        let logits = Tensor::from_slice(&[40.0_f32, 0.0, 0.3, 0.1]).view([2, 2]);
+        let logits = logits.set_requires_grad(true);
+        let target = Tensor::from_slice(&[0_i64, 0]);
+        let loss = model.loss(&logits, &target).expect("a loss").sum;
+        loss.backward();
+        let p = 1.0 / (1.0 + (-0.2_f64).exp());
+        let expected = -(1.0 - p).powf(focal_gamma) * p.ln();
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
+        let gradient = Vec::<f32>::try_from(logits.grad().view([-1])).expect("numbers");
+        assert!(gradient[..2].iter().all(|number| number.abs() < 1e-12));
+        // d/dp of the loss, times p (1 - p).
+        let slope = focal_gamma * (1.0 - p).powf(focal_gamma - 1.0) * p.ln()
+            - (1.0 - p).powf(focal_gamma) / p;
+        assert!((f64::from(gradient[2]) - slope * p * (1.0 - p)).abs() < 1e-6);
+    }
 }
 
 #[test]

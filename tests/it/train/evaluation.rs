@@ -1,10 +1,13 @@
 //! Evaluations during training: when they come, who hears of them, what they decide.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bertfit::tch::Tensor;
 use bertfit::{
-    Callback, Control, EarlyStopping, EvalEvery, EvalRecord, FineTuner, LogRecord, Plan,
-    StepRecord, Stopped, TrainConfig, TrainReport, Trainer,
+    Backbone, BertClassifier, Callback, ClassCollator, Control, EarlyStopping, EvalEvery,
+    EvalRecord, FineTuner, Inputs, LogRecord, Loss, Metric, Plan, Result, StepRecord, Stopped,
+    TrainConfig, TrainReport, Trainer,
 };
 
 use super::trainer::{classifier, fast};
@@ -125,6 +128,65 @@ fn the_weights_of_the_best_evaluation_are_put_back() {
     );
     let loss = model.evaluate(&turned).expect("an evaluation").loss;
     assert!((loss - least).abs() < 1e-6, "{loss} {least}");
+}
+
+/// A task whose number is the share of wrong answers.
+struct Wrong(BertClassifier);
+
+struct ErrorRate(Box<dyn Metric<Tensor>>);
+
+impl Metric<Tensor> for ErrorRate {
+    fn update(&mut self, logits: &Tensor, target: &Tensor) -> Result<()> {
+        self.0.update(logits, target)
+    }
+    fn compute(&self) -> BTreeMap<String, f64> {
+        let right = self.0.compute()["accuracy"];
+        BTreeMap::from([("error_rate".to_owned(), 1.0 - right)])
+    }
+}
+
+impl FineTuner for Wrong {
+    type Collator = ClassCollator;
+
+    fn backbone(&self) -> &Backbone {
+        self.0.backbone()
+    }
+    fn collator(&self) -> Result<ClassCollator> {
+        self.0.collator()
+    }
+    fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        self.0.logits(inputs, train)
+    }
+    fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
+        self.0.loss(logits, target)
+    }
+    fn metric(&self) -> Box<dyn Metric<Tensor>> {
+        Box::new(ErrorRate(self.0.metric()))
+    }
+    fn main_metric(&self) -> &str {
+        "error_rate"
+    }
+    fn less_is_better(&self, metric: &str) -> bool {
+        ["loss", "error_rate"].contains(&metric)
+    }
+}
+
+#[test]
+fn a_task_says_of_which_number_less_is_better() {
+    let config = TrainConfig {
+        epochs: 20.0,
+        ..fast()
+    };
+    let mut model = Wrong(classifier());
+    let report = model.fit(&eight(), &eight(), &config).expect("a run");
+    let rates = report.log_history.iter().filter_map(|record| match record {
+        LogRecord::Eval(record) => Some(record.metrics["eval_error_rate"]),
+        LogRecord::Step(_) => None,
+    });
+    assert!(rates.fold(0.0, f64::max) > 0.0, "it has always been right");
+    assert_eq!(report.best_metric, Some(0.0));
+    let evaluation = model.evaluate(&eight()).expect("an evaluation");
+    assert_eq!(evaluation.metrics["error_rate"], 0.0);
 }
 
 #[test]
