@@ -5,7 +5,7 @@
 //!         --model target/models/all-MiniLM-L6-v2 --out target/adapted --lr 1e-4 \
 //!         --train texts.txt --dev more.txt
 //!
-//! Files hold a text on each line (`.txt`), or in a column (TSV, CSV, JSON lines).
+//! Files hold a text on each line (`.txt`), or in a column (TSV, CSV, JSON lines, Parquet).
 
 mod recipe;
 

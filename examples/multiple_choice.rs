@@ -15,7 +15,7 @@ use serde_json::json;
 
 use recipe::{Common, Sets, configured};
 
-/// Fits a BERT to choose endings of questions; evaluates; predicts. Files are JSON lines.
+/// Fits a BERT to choose endings of questions; evaluates; predicts. Files are JSON lines or Parquet.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]

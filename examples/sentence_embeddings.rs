@@ -32,7 +32,7 @@ const COSENT: &str = "cosent";
 const TRIPLET: &str = "triplet";
 const TRIPLET_COSINE: &str = "triplet_cosine";
 
-/// Fits a BERT to give texts vectors; evaluates; predicts. Files are TSV, CSV or JSON lines.
+/// Fits a BERT to give texts vectors; evaluates; predicts. Files are TSV, CSV, JSON lines or Parquet.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]

@@ -28,8 +28,8 @@ const SINGLE: &str = "single_label_classification";
 const MULTI: &str = "multi_label_classification";
 const REGRESSION: &str = "regression";
 
-/// Fits a BERT to classify or score texts or pairs of texts; evaluates; predicts. Files are TSV, CSV
-/// or JSON lines.
+/// Fits a BERT to classify or score texts or pairs of texts; evaluates; predicts. Files are TSV, CSV,
+/// JSON lines or Parquet.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]

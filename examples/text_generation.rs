@@ -25,7 +25,7 @@ use recipe::tables::{TableArgs, Test, texts};
 use recipe::{Common, Sets, configured};
 
 /// Fits two BERTs to write texts about texts or pairs of texts; evaluates; predicts. Files are
-/// TSV, CSV or JSON lines.
+/// TSV, CSV, JSON lines or Parquet.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use recipe::{Common, Sets, configured};
 
-/// Fits a BERT to tag words; evaluates; predicts. Files are CoNLL columns or JSON lines.
+/// Fits a BERT to tag words; evaluates; predicts. Files are CoNLL columns, JSON lines or Parquet.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use bertfit::{ChoiceFile, Dataset, Result, SquadFile, Table, TaggedFile};
 use serde_json::json;
 
-use super::targets::Seed;
+use super::targets::{Seed, repository};
 
 const TSV: &str = "text\tlabel\tpair\nthe film was good\tgood\ta\n\"it\" was dull\tbad\tb\n";
 const CSV: &str = "text,label,pair\n\"the film, was\ngood\",1,\"a \"\"b\"\"\"\r\nx,0.5,\n\nz,2,c\n";
@@ -84,6 +84,18 @@ pub fn compressed() -> Vec<Seed> {
         Seed::new("b.tsv.gz", [gzip(TSV), gzip("x\ty\tz\n")].concat()),
         Seed::new("b.tsv.xz", [xz(TSV), vec![0; 8], xz("x\ty\tz\n")].concat()),
         Seed::new("c.tsv.gz", gzip(&long)),
+    ]
+}
+
+/// What pyarrow writes.
+pub fn parquet() -> Vec<Seed> {
+    let seed = |name| Seed::new("a.parquet", repository(name));
+    vec![
+        seed("parquet/rows.parquet"),
+        seed("parquet/rows-zstd.parquet"),
+        seed("parquet/rows-gzip.parquet"),
+        seed("parquet/rows-lz4.parquet"),
+        seed("parquet/odd.parquet"),
     ]
 }
 

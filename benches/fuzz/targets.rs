@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::checkpoint;
 use super::data_files::{
-    compressed, questions, read_questions, read_table, read_tagged, tables, tagged,
+    compressed, parquet, questions, read_questions, read_table, read_tagged, tables, tagged,
 };
 use super::mutate::{Random, mutated, mutated_safetensors};
 
@@ -35,7 +35,10 @@ pub struct Seed {
 
 const KIB: usize = 1 << 10;
 
-pub const TARGETS: [Target; 9] = [
+/// The largest page of a Parquet file.
+const PAGE: usize = i32::MAX as usize;
+
+pub const TARGETS: [Target; 10] = [
     // Of `compressed` it is the text that counts. `weights` may have 1,024 small layers.
     // A field of a row takes one byte in the file and 24 in memory, twice while a list grows.
     Target {
@@ -50,6 +53,14 @@ pub const TARGETS: [Target; 9] = [
         bound: (256 * KIB, 128),
         reads: 9,
         seeds: compressed,
+        read: read_table,
+    },
+    // The rows as JSON lines; and what a page says that it has is asked for before it is read.
+    Target {
+        name: "parquet",
+        bound: (PAGE + 256 * KIB, 1024),
+        reads: 9,
+        seeds: parquet,
         read: read_table,
     },
     Target {
@@ -216,7 +227,7 @@ fn write(path: &Path, content: &[u8]) {
     std::fs::write(path, content).expect("the folder can be written");
 }
 
-fn repository(name: &str) -> Vec<u8> {
+pub fn repository(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(name);

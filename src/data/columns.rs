@@ -234,7 +234,7 @@ fn key_only(column: &Column, role: &'static str) -> Result<usize> {
     match column {
         Column::Name(_) => Ok(0),
         Column::Index(index) => {
-            let rule = "a name in JSON lines".to_owned();
+            let rule = "a name in JSON lines and Parquet files".to_owned();
             Err(Error::config(role, rule, index))
         }
     }

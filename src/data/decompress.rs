@@ -1,6 +1,6 @@
 //! Opens a file for reading, through gzip or xz where its name ends in `.gz` or
-//! `.xz`. All members of a compressed file are read, and one that ends early is an
-//! error, never a short file.
+//! `.xz`, and as JSON lines where it ends in `.parquet`. All members of a compressed file
+//! are read, and one that ends early is an error, never a short file.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -67,6 +67,8 @@ pub(super) fn open_twice(path: &Path, unpack: Unpack) -> Result<(Box<dyn BufRead
 enum Compression {
     Gzip,
     Xz,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Compression {
@@ -77,36 +79,44 @@ impl Compression {
         } else if ending.eq_ignore_ascii_case("xz") {
             Some(Self::Xz)
         } else {
+            #[cfg(feature = "parquet")]
+            if ending.eq_ignore_ascii_case("parquet") {
+                return Some(Self::Parquet);
+            }
             None
         }
     }
 
     fn decoder(self, file: File, unpack: Unpack) -> io::Result<Box<dyn Read>> {
         let packed = Rc::new(Cell::new(0));
-        let file = BufReader::new(Counted {
-            inner: file,
-            count: Rc::clone(&packed),
-        });
+        let counted = |inner| {
+            let count = Rc::clone(&packed);
+            BufReader::new(Counted { inner, count })
+        };
         let memory = match unpack {
             Unpack::Limited => XZ_MEMORY,
             Unpack::Everything => u64::MAX,
         };
-        Ok(match self {
-            Self::Gzip => Box::new(Decoder {
-                inner: MultiGzDecoder::new(file),
-                kind: "gzip",
-                packed,
-                unpacked: 0,
-                unpack,
-            }),
-            Self::Xz => Box::new(Decoder {
-                inner: XzDecoder::new_stream(file, Stream::new_auto_decoder(memory, CONCATENATED)?),
-                kind: "xz",
-                packed,
-                unpacked: 0,
-                unpack,
-            }),
-        })
+        let (kind, inner): (_, Box<dyn Read>) = match self {
+            Self::Gzip => ("gzip", Box::new(MultiGzDecoder::new(counted(file)))),
+            Self::Xz => {
+                let stream = Stream::new_auto_decoder(memory, CONCATENATED)?;
+                ("xz", Box::new(XzDecoder::new_stream(counted(file), stream)))
+            }
+            #[cfg(feature = "parquet")]
+            Self::Parquet => {
+                // It is read here and there, and not from its start on.
+                packed.set(file.metadata()?.len());
+                ("Parquet", Box::new(super::parquet::JsonLines::new(file)?))
+            }
+        };
+        Ok(Box::new(Decoder {
+            inner,
+            kind,
+            packed,
+            unpacked: 0,
+            unpack,
+        }))
     }
 }
 

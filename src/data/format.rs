@@ -14,7 +14,8 @@ pub enum Format {
     /// Columns between commas, quoted as in RFC 4180 (`.csv`): a field in quotes
     /// may hold commas, line breaks and doubled quotes.
     Csv,
-    /// One JSON object a line (`.jsonl`, `.ndjson`, `.json`).
+    /// One JSON object a line (`.jsonl`, `.ndjson`, `.json`). A Parquet file (`.parquet`, with
+    /// the feature `parquet`) is read as one, its rows as lines.
     JsonLines,
     /// One text a line (`.txt`), in a column called `text`.
     Text,
@@ -40,9 +41,19 @@ impl Format {
             "csv" => Ok(Self::Csv),
             "jsonl" | "ndjson" | "json" => Ok(Self::JsonLines),
             "txt" => Ok(Self::Text),
+            "parquet" if cfg!(not(feature = "parquet")) => {
+                let rule =
+                    "of another file than .parquet, or bertfit built with its feature `parquet`";
+                Err(Error::config("format", rule, path.display().to_string()))
+            }
+            "parquet" if plain.is_some() => {
+                let rule = "of a Parquet file that is not compressed as a whole";
+                Err(Error::config("format", rule, path.display().to_string()))
+            }
+            "parquet" => Ok(Self::JsonLines),
             _ => {
                 let rule = "named for a file that ends in none of .tsv, .csv, .jsonl, .ndjson, \
-                            .json, .txt (and then .gz or .xz)";
+                            .json, .txt (and then .gz or .xz), .parquet";
                 let got = path.display().to_string();
                 Err(Error::config("format", rule, got))
             }

@@ -11,6 +11,8 @@ mod format;
 mod indexed;
 mod labels;
 mod lines;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod raw_label;
 mod records;
 mod split;

@@ -1,4 +1,4 @@
-//! Files of rows to examples: TSV, CSV and JSON lines, plain or compressed. Every
+//! Files of rows to examples: TSV, CSV, JSON lines and Parquet, plain or compressed. Every
 //! failure names the file, the line and the field. Rows stream through, so that
 //! besides the result only one is in memory; `index` keeps none (see `indexed`).
 
@@ -18,7 +18,8 @@ use crate::error::{Error, Result, RowProblem};
 /// A file with one example a row, and which of its columns are wanted.
 ///
 /// The name says how the file is written: `.tsv`, `.csv`, `.jsonl`, `.ndjson`, `.json` or
-/// `.txt` ([`Format`]), each also with `.gz` or `.xz` after it. All are UTF-8,
+/// `.txt` ([`Format`]), each also with `.gz` or `.xz` after it, or `.parquet`, of which a row
+/// counts as a line. All are UTF-8,
 /// with or without a byte-order mark, and have a header (JSON lines have keys
 /// instead; lines of text are the column `text`). A text may be empty, a label may not.
 /// Blank lines are ignored at the end of a file and anywhere in JSON lines and `.txt`;

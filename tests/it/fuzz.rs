@@ -41,6 +41,8 @@ fn hostile_data_files_are_read_or_refused() {
     for name in ["table", "compressed", "tagged", "questions"] {
         run(name, 2000);
     }
+    #[cfg(feature = "parquet")]
+    run("parquet", 500);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn error_of_a_name_that_says_no_format() {
     for name in ["a.doc", "a", ".tsv.zip", "tsv", "a.gz", "a.doc.xz"] {
         let expected = format!(
             "`format` must be named for a file that ends in none of .tsv, .csv, .jsonl, \
-             .ndjson, .json, .txt (and then .gz or .xz), got {name}"
+             .ndjson, .json, .txt (and then .gz or .xz), .parquet, got {name}"
         );
         assert_eq!(plain(name, "text\tlabel\na\t1\n"), expected);
     }
@@ -147,7 +147,7 @@ fn error_of_names_without_a_header_and_indexes_without_an_order() {
     assert_eq!(message(|table| table.text(0).pair("b")), expected);
 
     let content = "{\"text\":\"a\",\"label\":1}";
-    let expected = "`label column` must be a name in JSON lines, got 1";
+    let expected = "`label column` must be a name in JSON lines and Parquet files, got 1";
     assert_eq!(
         refused("a.jsonl", content, |table| table.label(1)),
         expected

@@ -9,6 +9,8 @@ mod indexed;
 mod labels;
 mod messages;
 mod pairs;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod round_trip;
 mod split;
 mod squad;

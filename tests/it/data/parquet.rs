@@ -1,0 +1,145 @@
+//! Parquet files that pyarrow has written (`tests/data/parquet/make_parquet.py`), against
+//! the same rows as JSON lines.
+
+use std::path::PathBuf;
+
+use bertfit::{ChoiceFile, Dataset, Error, Table, TaggedFile};
+
+use super::{OneFile, refused, rows};
+use crate::fixture::data;
+
+const NAMES: [&str; 5] = [
+    "rows.parquet",
+    "rows-zstd.parquet",
+    "rows-gzip.parquet",
+    "rows-lz4.parquet",
+    "rows-plain.parquet",
+];
+
+fn fixture(name: &str) -> PathBuf {
+    data("parquet").join(name)
+}
+
+fn content(name: &str) -> Vec<u8> {
+    std::fs::read(fixture(name)).expect("a file")
+}
+
+#[test]
+fn rows_are_those_of_the_same_table_in_json_lines() {
+    let json = Table::open(fixture("rows.jsonl"));
+    for name in NAMES {
+        let file = OneFile::new(name, content(name));
+        for label in ["label", "score", "single", "flag"] {
+            let of = |table: Table| table.pair("pair").label(label);
+            let expected = of(json.clone()).read().expect("rows");
+            assert_eq!(rows(&file, &of(file.table())).as_ref(), Ok(&expected));
+            assert_eq!(
+                of(file.table()).problem_type().expect("a type"),
+                of(json.clone()).problem_type().expect("a type")
+            );
+        }
+        let tags = |table: Table| table.label("tags").read_lists(',').expect("lists");
+        assert_eq!(tags(file.table()), tags(json.clone()));
+        let numbers = |table: Table| table.label("numbers").read_numbers().expect("numbers");
+        assert_eq!(numbers(file.table()), numbers(json.clone()));
+        assert_eq!(file.table().has(&"pair".into()).ok(), Some(true));
+        assert_eq!(file.table().has(&"pears".into()).ok(), Some(false));
+    }
+    let labels = Table::open(fixture("rows.parquet")).index();
+    assert_eq!(labels.expect("rows").labels().names(), ["0", "1", "2"]);
+}
+
+#[test]
+fn words_with_tags_and_endings_are_read_too() {
+    for name in NAMES {
+        let tagged = |name: &str| {
+            TaggedFile::open(fixture(name))
+                .tags("ner_tags")
+                .read()
+                .expect("words")
+        };
+        assert_eq!(tagged(name), tagged("rows.jsonl"));
+        let choices = |name: &str| {
+            let file = ChoiceFile::open(fixture(name)).question("text");
+            file.read().expect("questions")
+        };
+        assert_eq!(choices(name), choices("rows.jsonl"));
+    }
+}
+
+#[test]
+fn other_kinds_of_columns_are_read_or_refused_by_name() {
+    let file = OneFile::new("odd.parquet", content("odd.parquet"));
+    let read = |label: &str| rows(&file, &file.table().label(label));
+    let labels = |label| {
+        let rows = read(label).expect("rows").into_iter();
+        rows.map(|row| row.label).collect::<Vec<_>>()
+    };
+    assert_eq!(labels("label"), ["1", "2", "3"]);
+    assert_eq!(labels("day"), ["1970-01-01", "1970-01-02", "2024-10-04"]);
+    let of = |error: Error| file.message(&error);
+    let error = read("picture").map(|_| ()).expect_err("bytes");
+    let expected = "odd.parquet:1: field `picture`: expected a string, a number or a \
+                    boolean, found an object";
+    assert_eq!(error, expected);
+    let error = file.table().text("empty").read_texts().map_err(of);
+    let expected = "odd.parquet:2: field `empty`: expected a string, found null";
+    assert_eq!(error.expect_err("a null"), expected);
+    let error = file.table().text("words").read_texts().map_err(of);
+    let error = error.expect_err("no such column");
+    assert!(
+        error.starts_with("odd.parquet:1: field `words`: absent"),
+        "{error}"
+    );
+    assert_eq!(
+        read("price").expect_err("a null").split(": ").next(),
+        Some("odd.parquet:1")
+    );
+}
+
+#[test]
+fn files_that_are_none_or_say_one_thing_twice_are_refused() {
+    let same = |table: Table| table;
+    let message = refused("twice.parquet", content("twice.parquet"), same);
+    assert_eq!(
+        message,
+        "cannot read twice.parquet: more than one column is called `text`"
+    );
+    let message = refused("none.parquet", content("none.parquet"), same);
+    assert_eq!(message, "none.parquet: the file is empty");
+    let message = refused("a.parquet", "text,label\na,1\n", same);
+    assert!(message.starts_with("cannot read a.parquet: "), "{message}");
+    let gzip = super::compressed::gzip("PAR1");
+    let message = refused("a.parquet.gz", gzip, same);
+    let rule = "`format` must be of a Parquet file that is not compressed as a whole, got ";
+    assert!(message.starts_with(rule), "{message}");
+}
+
+/// Each byte changed, and the file cut at each place: rows or an error that names the file.
+#[test]
+fn a_damaged_file_is_read_or_refused() {
+    let whole = content("rows-zstd.parquet");
+    let (mut read, mut refused) = (0, 0);
+    let mut check = |content: &[u8]| {
+        let file = OneFile::new("a.parquet", content);
+        match rows(&file, &file.table()) {
+            Ok(_) => read += 1,
+            Err(message) => {
+                assert!(message.contains("a.parquet"), "{message}");
+                refused += 1;
+            }
+        }
+    };
+    for place in 0..whole.len() {
+        let mut content = whole.clone();
+        content[place] ^= 1 << (place % 8);
+        check(&content);
+    }
+    for end in (0..whole.len()).step_by(7) {
+        check(&whole[..end]);
+    }
+    assert!(
+        read > 0 && refused > whole.len() / 7,
+        "{read} read, {refused} refused"
+    );
+}
