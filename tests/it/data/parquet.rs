@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bertfit::{ChoiceFile, Dataset, Error, Table, TaggedFile};
+use bertfit::{ChoiceFile, Error, Table, TaggedFile};
 
 use super::{OneFile, refused, rows};
 use crate::fixture::data;
