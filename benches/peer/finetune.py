@@ -85,6 +85,8 @@ def main():
         data_collator=task.collator,
     )
     results = trainer.train().metrics
+    # With it, predictions come in the order of lengths, too, and not in that of the rows.
+    trainer.args.group_by_length = False
     outputs = trainer.predict(task.test)
     metrics = task.metrics(outputs.predictions, outputs.label_ids)
     results.update({f"test_{name}": float(value) for name, value in metrics.items()})
@@ -93,5 +95,4 @@ def main():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(os.cpu_count())
     main()
