@@ -172,7 +172,7 @@ impl Corpus {
         let folder = path.parent().unwrap_or(path).to_string_lossy().into_owned();
         let names = match &error {
             // Settings of the caller's.
-            Error::Config { .. } | Error::Torch { .. } => true,
+            Error::Config { .. } | Error::OutOfMemory { .. } | Error::Torch { .. } => true,
             _ => message.contains(&folder),
         };
         match names {

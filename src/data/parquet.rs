@@ -45,12 +45,13 @@ impl JsonLines {
 impl Read for JsonLines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.line.len() {
-            let Some(row) = caught(|| self.rows.next().transpose())? else {
+            let next = || Ok(self.rows.next().transpose()?.as_ref().map(object));
+            let Some(row) = caught(next)? else {
                 return Ok(0);
             };
             self.line.clear();
             self.read = 0;
-            serde_json::to_writer(&mut self.line, &object(&row))?;
+            serde_json::to_writer(&mut self.line, &row)?;
             self.line.push(b'\n');
         }
         let read = (&self.line[self.read..]).read(buffer)?;
