@@ -36,27 +36,23 @@ impl Format {
             .into_iter()
             .find_map(|ending| before(&name, ending));
         let (_, ending) = plain.unwrap_or(&name).rsplit_once('.').unwrap_or_default();
+        let refuse = |rule| Err(Error::config("format", rule, path.display().to_string()));
         match ending {
             "tsv" => Ok(Self::Tsv),
             "csv" => Ok(Self::Csv),
             "jsonl" | "ndjson" | "json" => Ok(Self::JsonLines),
             "txt" => Ok(Self::Text),
             "parquet" if cfg!(not(feature = "parquet")) => {
-                let rule =
-                    "of another file than .parquet, or bertfit built with its feature `parquet`";
-                Err(Error::config("format", rule, path.display().to_string()))
+                refuse("of another file than .parquet, or bertfit built with its feature `parquet`")
             }
             "parquet" if plain.is_some() => {
-                let rule = "of a Parquet file that is not compressed as a whole";
-                Err(Error::config("format", rule, path.display().to_string()))
+                refuse("of a Parquet file that is not compressed as a whole")
             }
             "parquet" => Ok(Self::JsonLines),
-            _ => {
-                let rule = "named for a file that ends in none of .tsv, .csv, .jsonl, .ndjson, \
-                            .json, .txt (and then .gz or .xz), .parquet";
-                let got = path.display().to_string();
-                Err(Error::config("format", rule, got))
-            }
+            _ => refuse(
+                "named for a file that ends in none of .tsv, .csv, .jsonl, .ndjson, \
+                 .json, .txt (and then .gz or .xz), .parquet",
+            ),
         }
     }
 }

@@ -154,13 +154,13 @@ mod tests {
             doc_stride: 4,
         };
         let rows = collator.rows(&QaExample::new("1", "what film", CONTEXT));
-        let logits = |row: &Encoding, place: u64| {
+        let with_logits = |(row, place): (Encoding, u64)| {
             let number = |token| mix(seed, mix(place, token)) as f32 / u64::MAX as f32;
-            (0..2 * row.len() as u64).map(number).collect()
+            let logits = (0..2 * row.len() as u64).map(number).collect();
+            (row, logits)
         };
         let rows = rows.expect("rows").into_iter().zip(0..);
-        rows.map(|(row, place)| (row.clone(), logits(&row, place)))
-            .collect()
+        rows.map(with_logits).collect()
     }
 
     /// All spans of the context of at most so many tokens, the best first.

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    Backbone, BertClassifier, Callback, ClassCollator, Control, EarlyStopping, EvalEvery,
-    EvalRecord, FineTuner, Inputs, LogRecord, Loss, Metric, Plan, Result, StepRecord, Stopped,
-    TrainConfig, TrainReport, Trainer,
+    BertClassifier, Callback, Control, EarlyStopping, EvalEvery, EvalRecord, FineTuner, Inputs,
+    LogRecord, Loss, Metric, Plan, Result, StepRecord, Stopped, TrainConfig, TrainReport, Trainer,
 };
 
 use super::trainer::{classifier, fast};
@@ -146,14 +145,8 @@ impl Metric<Tensor> for ErrorRate {
 }
 
 impl FineTuner for Wrong {
-    type Collator = ClassCollator;
+    reads_as_classifier!(0);
 
-    fn backbone(&self) -> &Backbone {
-        self.0.backbone()
-    }
-    fn collator(&self) -> Result<ClassCollator> {
-        self.0.collator()
-    }
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         self.0.logits(inputs, train)
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bertfit::tch::{Device, Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, CheckpointEvery, Checkpoints, ClassCollator, Error, Example,
-    FineTuner, Inputs, Loss, Memory, Result, TrainConfig, TrainReport, Trainer, Warning, memory,
+    BertClassifier, CheckpointEvery, Checkpoints, Error, Example, FineTuner, Inputs, Loss, Memory,
+    Result, TrainConfig, TrainReport, Trainer, Warning, memory,
 };
 
 use super::resume::{StopAt, assert_same};
@@ -34,14 +34,8 @@ impl Small {
 }
 
 impl FineTuner for Small {
-    type Collator = ClassCollator;
+    reads_as_classifier!(model);
 
-    fn backbone(&self) -> &Backbone {
-        self.model.backbone()
-    }
-    fn collator(&self) -> Result<ClassCollator> {
-        self.model.collator()
-    }
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         let logits = self.model.logits(inputs, train)?;
         let (rows, length) = inputs.size();

@@ -1,3 +1,17 @@
+/// What a model with a classifier in one of its fields says of its encoder and its rows.
+macro_rules! reads_as_classifier {
+    ($field:tt) => {
+        type Collator = bertfit::ClassCollator;
+
+        fn backbone(&self) -> &bertfit::Backbone {
+            self.$field.backbone()
+        }
+        fn collator(&self) -> bertfit::Result<bertfit::ClassCollator> {
+            self.$field.collator()
+        }
+    };
+}
+
 mod checkpointing;
 mod evaluation;
 mod freeze;

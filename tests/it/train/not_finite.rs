@@ -4,9 +4,9 @@ use std::path::Path;
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, Callback, CheckpointEvery, Checkpoints, ClassCollator, Control,
-    Error, FineTuner, Inputs, Loss, OnNotFinite, Result, Schedule, StepRecord, TrainConfig,
-    TrainReport, Trainer, Warmup, Warning,
+    BertClassifier, Callback, CheckpointEvery, Checkpoints, Control, Error, FineTuner, Inputs,
+    Loss, OnNotFinite, Result, Schedule, StepRecord, TrainConfig, TrainReport, Trainer, Warmup,
+    Warning,
 };
 
 use super::resume::assert_same;
@@ -17,14 +17,8 @@ use crate::fixture::eight;
 struct Faulty<F>(BertClassifier, F);
 
 impl<F: Fn(&BertClassifier, &Tensor) -> bool> FineTuner for Faulty<F> {
-    type Collator = ClassCollator;
+    reads_as_classifier!(0);
 
-    fn backbone(&self) -> &Backbone {
-        self.0.backbone()
-    }
-    fn collator(&self) -> Result<ClassCollator> {
-        self.0.collator()
-    }
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         self.0.logits(inputs, train)
     }
