@@ -33,6 +33,8 @@ SHAPES = {
     "base": {},
 }
 WARM_UP, STEPS = 2, 6
+# Where bertfit is, too, unless it is told otherwise.
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def rows_of(file, limit):
@@ -64,17 +66,18 @@ def step(shape, rows, length, precision):
     model = BertForSequenceClassification._from_config(
         BertConfig(num_labels=2, **SHAPES[shape]), attn_implementation="sdpa"
     )
-    model.train()
+    model.to(DEVICE).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
     autocast = contextlib.nullcontext()
     if precision == "bf16":
-        autocast = torch.autocast("cpu", dtype=torch.bfloat16)
-    mask = torch.ones(rows, length, dtype=torch.long)
+        autocast = torch.autocast(DEVICE, dtype=torch.bfloat16)
+    mask = torch.ones(rows, length, dtype=torch.long).to(DEVICE)
     seconds = []
     for _ in range(WARM_UP + STEPS):
         ids = torch.randint(5, 30000, (rows, length))
         labels = torch.randint(0, 2, (rows,))
         start = time.perf_counter()
+        ids, labels = ids.to(DEVICE), labels.to(DEVICE)
         with autocast:
             loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
@@ -99,21 +102,23 @@ def fit(model, train, dev, rows, precision, mode, seed):
 
     train, dev = encoded(rows_of(train, int(rows))), encoded(rows_of(dev, 10**9))
     classifier = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
-    tuned = {}
+    # transformers 5 has other names.
+    fifth = "train_sampling_strategy" in TrainingArguments.__dataclass_fields__
+    tuned = {"warmup_steps" if fifth else "warmup_ratio": 0.06}
     if mode == "grouped":
-        tuned = {"group_by_length": True, "optim": "adamw_torch_fused"}
+        tuned["optim"] = "adamw_torch_fused"
+        tuned |= {"train_sampling_strategy": "group_by_length"} if fifth else {"group_by_length": True}
     arguments = TrainingArguments(
         "/tmp/peer",
         per_device_train_batch_size=32,
         per_device_eval_batch_size=64,
         learning_rate=5e-5,
         num_train_epochs=1,
-        warmup_ratio=0.06,
         weight_decay=0.01,
         logging_steps=50,
         save_strategy="no",
         report_to=[],
-        use_cpu=True,
+        use_cpu=DEVICE == "cpu",
         seed=int(seed),
         disable_tqdm=True,
         bf16=precision == "bf16",
@@ -143,7 +148,7 @@ def predict(model, file, rows, length, precision):
         "text-classification",
         model=AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, **kind),
         tokenizer=AutoTokenizer.from_pretrained(model),
-        device=-1,
+        device=DEVICE,
     )
     settings = {"batch_size": 32, "truncation": True, "max_length": int(length)}
     return speed_on(texts, lambda texts: classify(texts, **settings))

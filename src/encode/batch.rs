@@ -237,6 +237,21 @@ pub struct Batch<T> {
     pub tokens: usize,
 }
 
+impl<T: Target> Batch<T> {
+    /// The same batch on `device`, where the model that it is for has its weights. Collators
+    /// make batches on the CPU.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn to_device(self, device: Device) -> Result<Self> {
+        Ok(Self {
+            inputs: self.inputs.to_device(device)?,
+            target: self.target.to_device(device)?,
+            tokens: self.tokens,
+        })
+    }
+}
+
 /// What a model accepts: beyond these, an embedding look-up would fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

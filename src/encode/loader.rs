@@ -6,7 +6,7 @@ use std::thread;
 
 use tch::Device;
 
-use super::batch::{Batch, Target};
+use super::batch::Batch;
 use super::collator::Collator;
 use super::sampler::{MOST_ROWS, compact, mix};
 use crate::data::Dataset;
@@ -49,18 +49,7 @@ pub(crate) fn load<C: Collator, R: AsRef<[usize]> + Send>(
             // Nothing comes any more when the producer is done, or has died.
             while let Ok(made) = receiver.recv() {
                 let (rows, batch) = made?;
-                let Batch {
-                    inputs,
-                    target,
-                    tokens,
-                } = batch;
-                let inputs = inputs.to_device(device)?;
-                let batch = Batch {
-                    inputs,
-                    target: target.to_device(device)?,
-                    tokens,
-                };
-                if !consume(&rows, batch)? {
+                if !consume(&rows, batch.to_device(device)?)? {
                     break;
                 }
             }

@@ -186,7 +186,7 @@ impl BackboneBuilder {
     fn new(source: Source) -> Self {
         Self {
             source,
-            device: Device::Cpu,
+            device: Device::cuda_if_available(),
             precision: Precision::default(),
             seed: 42,
             pooler: Pooler::Used,
@@ -196,7 +196,7 @@ impl BackboneBuilder {
         }
     }
 
-    /// Where the weights live; default the CPU.
+    /// Where the weights live; default the first GPU, and the CPU where libtorch finds none.
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
         self

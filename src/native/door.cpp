@@ -19,7 +19,7 @@ char bertfit_no_memory[] = "no memory is left for an error message";
 namespace {
 
 // The same order as `Tag` in mod.rs.
-enum Tag : int32_t { TensorList, OneTensor, Double, Bool };
+enum Tag : int32_t { TensorList, OneTensor, Double, Bool, Absent };
 
 at::Generator generator_of(int gpu) {
     const c10::Device device = gpu < 0 ? c10::Device(c10::kCPU)
@@ -64,6 +64,7 @@ DOOR char* bertfit_call(const c10::OperatorHandle* op, const Argument* arguments
                 case OneTensor: stack.emplace_back(*argument.tensors[0]); break;
                 case Double: stack.emplace_back(argument.number); break;
                 case Bool: stack.emplace_back(argument.truth); break;
+                case Absent: stack.emplace_back(); break;
             }
         }
         // Checks number and types against the declaration, and fills in defaults.
@@ -128,7 +129,9 @@ DOOR char* bertfit_matmul_precision(int precision, int* was) {
     return guarded([&] {
         at::Context& context = at::globalContext();
         *was = static_cast<int>(context.float32MatmulPrecision());
-        context.setFloat32MatmulPrecision(static_cast<at::Float32MatmulPrecision>(precision));
+        const char* names[] = {"highest", "high", "medium"};
+        TORCH_CHECK(precision >= 0 && precision < 3, precision, " is no precision");
+        context.setFloat32MatmulPrecision(names[precision]);
     });
 }
 

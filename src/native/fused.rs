@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use tch::{Device, Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::{check, take};
+use super::{check, one, take};
 
 type Take = extern "C" fn(*mut c_void, *mut C_tensor);
 
@@ -156,9 +156,4 @@ fn called(
     let context: *mut Vec<Tensor> = &mut results;
     check(function(pointers.as_ptr(), context.cast()))?;
     Ok(results)
-}
-
-fn one(results: &mut Vec<Tensor>) -> Result<Tensor, TchError> {
-    let missing = || TchError::Torch("an operation has no result".to_owned());
-    results.pop().ok_or_else(missing)
 }

@@ -33,6 +33,7 @@ enum Tag {
     OneTensor,
     Double,
     Bool,
+    Absent,
 }
 
 /// An argument as door.cpp reads it.
@@ -86,6 +87,8 @@ pub(crate) enum Arg<'a> {
     Double(f64),
     /// `bool`
     Bool(bool),
+    /// `None`, for an argument before others that are given.
+    Absent,
 }
 
 /// An operator of libtorch, found by its name.
@@ -140,6 +143,7 @@ impl Op {
                 Arg::Tensor(_) => (Tag::OneTensor, false, 0.0),
                 Arg::Double(number) => (Tag::Double, false, number),
                 Arg::Bool(truth) => (Tag::Bool, truth, 0.0),
+                Arg::Absent => (Tag::Absent, false, 0.0),
             };
             let (tensors, length) = (tensors.as_ptr(), tensors.len());
             RawArgument {
@@ -160,6 +164,12 @@ impl Op {
         check(message)?;
         Ok(results)
     }
+}
+
+/// The last result of an operation that has one at least.
+pub(crate) fn one(results: &mut Vec<Tensor>) -> Result<Tensor, TchError> {
+    let missing = || TchError::Torch("an operation has no result".to_owned());
+    results.pop().ok_or_else(missing)
 }
 
 /// Takes the gradients of leaves away, so that the next backward pass gives them new

@@ -34,7 +34,7 @@ impl Source {
             head,
             labels: None,
             dropout: None,
-            device: Device::Cpu,
+            device: Device::cuda_if_available(),
             precision: Precision::default(),
             max_length: None,
             seed: 42,
@@ -143,7 +143,7 @@ pub(super) fn describe(config: &mut BertConfig, architecture: &str, settings: &i
 /// The settings that each task's builder has; given the field with its [`Source`].
 macro_rules! shared_settings {
     ($($source:ident).+) => {
-        /// Where to compute; default the CPU.
+        /// Where to compute; default the first GPU, and the CPU where libtorch finds none.
         pub fn device(mut self, device: tch::Device) -> Self {
             self.$($source).+.device = device;
             self

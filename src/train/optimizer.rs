@@ -154,6 +154,7 @@ impl AdamW {
     /// When libtorch refuses an operation.
     pub fn step(&mut self, learning_rate: f64, gradient_factor: f64) -> Result<()> {
         static FUSED: OnceLock<Op> = OnceLock::new();
+        static ADD: OnceLock<Op> = OnceLock::new();
         let (first, second) = self.config.betas;
         let step = || -> Result<(), TchError> {
             self.step_by_rows(learning_rate, gradient_factor)?;
@@ -172,9 +173,8 @@ impl AdamW {
                         .collect()
                 };
                 let steps = of(|slot| &slot.step);
-                for step in &steps {
-                    let _ = step.shallow_clone().f_add_scalar_(1.0)?;
-                }
+                let one_more = Op::once(&ADD, "aten::_foreach_add_", "Scalar")?;
+                one_more.call(&[Arg::Tensors(&steps), Arg::Double(1.0)])?;
                 let decay = if decays {
                     self.config.weight_decay
                 } else {

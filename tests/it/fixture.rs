@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bertfit::Example;
-use bertfit::tch::{Kind, Tensor};
+use bertfit::tch::{Device, Kind, Tensor};
+use bertfit::{Batch, Collator, Example, FineTuner, ItemOf, TargetOf};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
@@ -114,10 +114,18 @@ pub fn eight() -> Vec<Example> {
     .to_vec()
 }
 
+/// What the model's collator makes of rows, where the model is.
+#[track_caller]
+pub fn batch_of<M: FineTuner>(model: &M, rows: &[ItemOf<M>]) -> Batch<TargetOf<M>> {
+    let batch = model.collator().and_then(|collator| collator.collate(rows));
+    let moved = batch.and_then(|batch| batch.to_device(model.backbone().device()));
+    moved.expect("a batch")
+}
+
 /// The largest difference between two tensors of the same shape.
 pub fn difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
-    let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
+    let [a, b] = [a, b].map(|x| x.to_device(Device::Cpu).to_kind(Kind::Double));
     let largest = (a - b).abs().max().double_value(&[]);
     assert!(!largest.is_nan());
     largest

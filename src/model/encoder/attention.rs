@@ -1,6 +1,8 @@
 //! Multi-head attention of tokens to those of their own row, the one place that knows where
 //! rows end.
 
+use std::sync::OnceLock;
+
 use tch::nn::Path;
 use tch::{Kind, TchError, Tensor};
 
@@ -8,8 +10,8 @@ use super::layout::{Group, Layout};
 use crate::error::{Result, TorchContext};
 use crate::model::config::BertConfig;
 use crate::model::linear::Linear;
-use crate::native::Autocast;
 use crate::native::fused::{self, Row};
+use crate::native::{Arg, Autocast, Op, one};
 
 /// Scores that are computed at once on a CPU: 4 MiB in float32, so that softmax and the
 /// product after it find them in the cache.
@@ -132,23 +134,18 @@ fn attend_fused(
     bias: Option<&Tensor>,
     dropout: f64,
 ) -> Result<Tensor, TchError> {
-    let bias = match bias {
-        Some(bias) => bias.f_to_kind(query.kind())?,
-        // tch 0.17 cannot leave it out, and not every kernel spreads one number over a row.
-        None => {
-            let size = [1, 1, query.size()[2], key.size()[2]];
-            Tensor::f_zeros(size, (query.kind(), query.device()))?
-        }
-    };
-    Tensor::f_scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        Some(&bias),
-        dropout,
-        false,
-        None::<f64>,
-    )
+    static FUSED: OnceLock<Op> = OnceLock::new();
+    let fused = Op::once(&FUSED, "aten::scaled_dot_product_attention", "")?;
+    let bias = bias.map(|bias| bias.f_to_kind(query.kind())).transpose()?;
+    let mut results = fused.call(&[
+        Arg::Tensor(query),
+        Arg::Tensor(key),
+        Arg::Tensor(value),
+        // The fastest kernel takes none. tch 0.17 cannot leave it out.
+        bias.as_ref().map_or(Arg::Absent, Arg::Tensor),
+        Arg::Double(dropout),
+    ])?;
+    one(&mut results)
 }
 
 /// As plain products, some heads at a time: on CPUs faster than libtorch's kernels, the more
@@ -202,4 +199,45 @@ fn attend_in_cache(
         mixed.push(shares.f_bmm(value)?);
     }
     joined(mixed)?.f_view(&size[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn libtorchs_choice_and_plain_products_agree() {
+        tch::manual_seed(1);
+        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let bias = random(&[2, 1, 1, 7]);
+        for bias in [None, Some(&bias)] {
+            let parts = [5, 7, 7].map(|length| random(&[2, 3, length, 8]).set_requires_grad(true));
+            let of = |attend: fn(_, _, _) -> Result<Tensor, TchError>| {
+                let [query, key, value] = &parts;
+                let mixed = attend([query, key, value], bias, 0.0).expect("attention");
+                let gradients = Tensor::run_backward(
+                    &[mixed.sin().sum(Kind::Float)],
+                    &[query, key, value],
+                    false,
+                    false,
+                );
+                [vec![mixed], gradients].concat()
+            };
+            for (ours, other) in of(attend_in_cache).iter().zip(of(attend_fused)) {
+                let difference = (ours - other).abs().max().double_value(&[]);
+                assert!(difference < 1e-5, "{difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn dropout_without_a_mask_reaches_libtorch() {
+        tch::manual_seed(1);
+        let x = Tensor::randn([1, 2, 4, 8], (Kind::Float, Device::Cpu));
+        let of = |dropout| attend_fused([&x, &x, &x], None, dropout).expect("attention");
+        assert_eq!(of(0.0), of(0.0));
+        assert_ne!(of(0.5), of(0.5));
+    }
 }

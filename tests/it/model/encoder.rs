@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bertfit::tch::{Kind, Tensor};
+use bertfit::tch::{Device, Kind, Tensor};
 use bertfit::{Backbone, Inputs, Linear};
 
 use crate::fixture::{assert_close, data, minilm, tensors, tiny};
@@ -23,6 +23,9 @@ fn outputs_equal(model: &Path, reference: &str) {
         input("attention_mask"),
         input("token_type_ids"),
     );
+    let inputs = inputs
+        .to_device(backbone.device())
+        .expect("the same inputs");
     let padded = inputs.attention_mask().eq(0).any().int64_value(&[]);
     assert_eq!(padded, 1, "the reference batch has no padding");
 
@@ -67,6 +70,7 @@ fn outputs_of_a_real_model_equal_transformers() {
 #[test]
 fn dropout_is_on_in_training_and_off_in_evaluation() {
     let (backbone, ()) = Backbone::builder(tiny())
+        .device(Device::Cpu)
         .build(|_, _| Ok(()))
         .expect("a model");
     let encoder = backbone
@@ -82,6 +86,7 @@ fn dropout_is_on_in_training_and_off_in_evaluation() {
 #[test]
 fn rows_attended_in_parts_equal_rows_attended_alone() {
     let (backbone, ()) = Backbone::builder(tiny())
+        .device(Device::Cpu)
         .build(|_, _| Ok(()))
         .expect("a model");
     let encoder = backbone
@@ -119,6 +124,7 @@ fn with_padding(inputs: &Inputs) -> Inputs {
 #[test]
 fn a_batch_without_its_padding_gives_the_same_states_and_gradients() {
     let (backbone, ()) = Backbone::builder(minilm())
+        .device(Device::Cpu)
         .build(|_, _| Ok(()))
         .expect("a model");
     let encoder = backbone

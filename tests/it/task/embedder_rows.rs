@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::embedder::{COSENT, EUCLIDEAN, embedder, reference};
 use super::embedder_training::fast;
-use crate::fixture::{tiny, without_dropout};
+use crate::fixture::{batch_of, tiny, without_dropout};
 
 #[test]
 fn numbers_are_reported_for_what_rows_have() {
@@ -183,10 +183,7 @@ fn rows_without_anything_to_learn_from_end_no_run() {
                 ..EmbeddingExample::scored("", "", 0.0)
             },
         ];
-        let batch = model
-            .collator()
-            .and_then(|collator| collator.collate(&rows))
-            .expect("a batch");
+        let batch = batch_of(&model, &rows);
         let vectors = model.logits(&batch.inputs, true).expect("vectors");
         let loss = model.loss(&vectors, &batch.target).expect("a loss");
         loss.sum.backward();

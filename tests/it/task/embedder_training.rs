@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    BertEmbedder, Checkpoints, Collator, EmbeddingLoss, Error, EvalEvery, FineTuner, Freeze,
-    Result, StepRecord, TrainConfig, TrainReport, Trainer,
+    BertEmbedder, Checkpoints, EmbeddingLoss, Error, EvalEvery, FineTuner, Freeze, Result,
+    StepRecord, TrainConfig, TrainReport, Trainer,
 };
 use bertfit::{Callback, CheckpointEvery, Control};
 
 use super::embedder::{COSENT, EUCLIDEAN, embedder, reference};
-use crate::fixture::{assert_close, tiny, without_dropout};
+use crate::fixture::{assert_close, batch_of, tiny, without_dropout};
 
 pub fn fast() -> TrainConfig {
     TrainConfig {
@@ -75,13 +75,12 @@ fn gradients_of_several_batches_are_those_of_the_formula() {
                 .expect("an embedder")
         };
         let model = build();
-        let collator = model.collator().expect("a collator");
         let (mut sum, mut count) = (
             Tensor::zeros([1], (Kind::Float, model.backbone().device())),
             0.0,
         );
         for rows in reference().chunks(2) {
-            let batch = collator.collate(rows).expect("a batch");
+            let batch = batch_of(&model, rows);
             let vectors = model.logits(&batch.inputs, true).expect("vectors");
             let of_batch = model.loss(&vectors, &batch.target).expect("a loss");
             sum += of_batch.sum;

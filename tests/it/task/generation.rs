@@ -1,12 +1,12 @@
 //! What a generator writes, against transformers' `generate`.
 
 use bertfit::tch::{Kind, no_grad};
-use bertfit::{BertGenerator, Collator, Example, FineTuner, Generation, StopBeams};
+use bertfit::{BertGenerator, Example, FineTuner, Generation, StopBeams};
 use serde_json::{Value, json};
 
 use super::generator::{BOTH, of_transformers, reference, rows};
 use super::parity::run;
-use crate::fixture::{assert_close, data};
+use crate::fixture::{assert_close, batch_of, data};
 
 /// transformers' settings of a search, or of drawing.
 fn generation(settings: &Value) -> Generation {
@@ -258,8 +258,7 @@ fn texts_are_nearly_the_same_in_bf16() {
     let builder = BertGenerator::saved(&path).precision(bertfit::Precision::Bf16);
     let half = builder.build().expect("a model");
     let whole = of_transformers(BOTH[0]);
-    let batch = whole.collator().expect("a collator").collate(&rows());
-    let batch = batch.expect("a batch");
+    let batch = batch_of(&whole, &rows());
     let logits = |model: &BertGenerator| {
         let logits = no_grad(|| model.logits(&batch.inputs, false)).expect("logits");
         logits.to_kind(Kind::Float)

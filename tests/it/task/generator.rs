@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::parity::{batch_equals, logits, transformers_loads};
 use crate::examples::read_json;
-use crate::fixture::{assert_close, data, minilm, tensors, tiny, with_config};
+use crate::fixture::{assert_close, batch_of, data, minilm, tensors, tiny, with_config};
 
 pub const BOTH: [&str; 2] = ["text_generation", "text_generation_tied"];
 
@@ -36,8 +36,7 @@ fn a_batch_gives_the_numbers_of_transformers() {
         let path = data(&format!("task/{task}"));
         let smooth = BertGenerator::saved(path).label_smoothing(0.1).build();
         let smooth = smooth.expect("a model");
-        let batch = smooth.collator().expect("a collator").collate(&rows());
-        let batch = batch.expect("a batch");
+        let batch = batch_of(&smooth, &rows());
         let logits = smooth.logits(&batch.inputs, true).expect("logits");
         let loss = smooth.loss(&logits, &batch.target).expect("a loss");
         let mean = (loss.sum / loss.count).reshape([1]);

@@ -3,13 +3,13 @@
 
 use bertfit::tch::{Kind, Tensor, no_grad};
 use bertfit::{
-    BertClassifier, BertClassifierBuilder, BertMultiLabelClassifier, BertRegressor, Collator,
-    Example, FineTuner, LogRecord, LongText, TextWindows, TrainConfig, Trainer, WindowPooling,
+    BertClassifier, BertClassifierBuilder, BertMultiLabelClassifier, BertRegressor, Example,
+    FineTuner, LogRecord, LongText, TextWindows, TrainConfig, Trainer, WindowPooling,
 };
 use serde_json::{Value, json};
 
 use super::parity::{batch_equals, logits, transformers_loads};
-use crate::fixture::{assert_close, data, read_gz, tiny, with_config, without_dropout};
+use crate::fixture::{assert_close, batch_of, data, read_gz, tiny, with_config, without_dropout};
 
 /// As in the reference.
 fn windows(pooling: WindowPooling) -> LongText {
@@ -90,11 +90,7 @@ fn an_evaluation_in_parts_and_a_prediction_have_the_same_logits_as_training() {
     // More tokens than one part has.
     let three = labelled(["sad", "dull", "good"].map(str::to_owned));
     let rows: Vec<Example> = three.iter().cycle().take(120).cloned().collect();
-    let batch = model
-        .collator()
-        .expect("a collator")
-        .collate(&rows)
-        .expect("a batch");
+    let batch = batch_of(&model, &rows);
     assert!(
         batch.tokens > 4096 && batch.inputs.size().0 > 120,
         "{batch:?}"

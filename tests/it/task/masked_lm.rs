@@ -33,8 +33,19 @@ fn a_batch_gives_the_numbers_of_transformers() {
         part("attention_mask"),
         part("token_type_ids"),
     );
-    let inputs = inputs.at(places);
-    numbers_equal(&of_transformers(), &inputs, &target, "masked_lm", logits);
+    let model = of_transformers();
+    let device = model.backbone().device();
+    let inputs = inputs
+        .at(places)
+        .to_device(device)
+        .expect("the same inputs");
+    numbers_equal(
+        &model,
+        &inputs,
+        &target.to_device(device),
+        "masked_lm",
+        logits,
+    );
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn several_classes_are_learnt_with_thresholds_that_are_saved() {
     let mut model = builder.build().expect("a classifier");
     assert_eq!(model.thresholds(), [0.5; 3]);
     let config = TrainConfig {
-        epochs: 45.0,
+        epochs: 80.0,
         learning_rate: 2e-3,
         ..TrainConfig::default()
     };

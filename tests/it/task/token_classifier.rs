@@ -58,9 +58,10 @@ fn a_batch_gives_the_numbers_of_transformers() {
     batch_equals(&model, &reference(), "token_classification", |logits| {
         // Logits of padding mean nothing; here the second row has some.
         let expected = crate::fixture::tensors(data("task/token_classification.safetensors"));
-        let mask = expected["attention_mask"].unsqueeze(-1);
+        let here = |name: &str| expected[name].to_device(logits.device());
+        let mask = here("attention_mask").unsqueeze(-1);
         let padding = 1 - &mask;
-        vec![("logits", logits * &mask + &expected["logits"] * padding)]
+        vec![("logits", logits * &mask + here("logits") * padding)]
     });
 }
 

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    BertClassifier, Collator, FineTuner, Freeze, LogRecord, Precision, TrainConfig, Trainer,
-    cpu_has_bf16,
+    BertClassifier, FineTuner, Freeze, LogRecord, Precision, TrainConfig, Trainer, cpu_has_bf16,
 };
 
 use super::trainer::{classifier, fast, weights};
-use crate::fixture::{eight, tiny};
+use crate::fixture::{batch_of, eight, tiny};
 
 /// Weights and losses of a run with dropout.
 fn fit(model: &mut BertClassifier, config: TrainConfig) -> (BTreeMap<String, Tensor>, Vec<f64>) {
@@ -66,8 +65,7 @@ fn it_ends_with_the_run() {
         ..fast()
     };
     fit(&mut model, config);
-    let batch = model.collator().expect("a collator").collate(&eight());
-    let batch = batch.expect("a batch");
+    let batch = batch_of(&model, &eight());
     let logits = model.logits(&batch.inputs, true).expect("logits");
     let loss = model.loss(&logits, &batch.target).expect("a loss");
     loss.sum.backward();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    Backbone, BertClassifier, ClassCollator, Collator, FineTuner, Freeze, Inputs, Linear, Loss,
-    Result, TrainConfig, Warmup,
+    Backbone, BertClassifier, ClassCollator, FineTuner, Freeze, Inputs, Linear, Loss, Result,
+    TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
-use crate::fixture::{eight, tiny};
+use crate::fixture::{batch_of, eight, tiny};
 
 #[test]
 fn frozen_weights_do_not_move_and_all_others_do() {
@@ -62,8 +62,7 @@ fn frozen_weights_take_no_gradient_memory() {
     };
     let left = gradients(&model);
     assert!(left.values().all(|has_one| !has_one), "{left:?}");
-    let batch = model.collator().expect("a collator").collate(&eight());
-    let batch = batch.expect("a batch");
+    let batch = batch_of(&model, &eight());
     let logits = model.logits(&batch.inputs, true).expect("logits");
     let loss = model.loss(&logits, &batch.target).expect("a loss");
     loss.sum.backward();

@@ -16,6 +16,7 @@ mod checkpointing;
 mod evaluation;
 mod freeze;
 mod frozen_cache;
+mod gpu;
 mod hostile_state;
 mod memory;
 mod not_finite;

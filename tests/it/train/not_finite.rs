@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bertfit::tch::{Kind, Tensor};
+use bertfit::tch::{Device, Kind, Tensor};
 use bertfit::{
     BertClassifier, Callback, CheckpointEvery, Checkpoints, Control, Error, FineTuner, Inputs,
     Loss, OnNotFinite, Result, Schedule, StepRecord, TrainConfig, TrainReport, Trainer, Warmup,
@@ -10,7 +10,7 @@ use bertfit::{
 };
 
 use super::resume::assert_same;
-use super::trainer::{classifier, fast, weights};
+use super::trainer::{classifier, classifier_on, fast, weights};
 use crate::fixture::eight;
 
 /// A classifier whose loss is NaN where `is_wrong` says so of its weights and a target.
@@ -79,7 +79,8 @@ fn run_back(dir: &Path, resume: bool, stop: usize) -> Result<(TrainReport, super
         .every(CheckpointEvery::Steps(2))
         .keep(1)
         .resume(resume);
-    let mut model = Faulty(classifier(), |model: &BertClassifier, _: &Tensor| {
+    let classifier = classifier_on(Device::Cpu);
+    let mut model = Faulty(classifier, |model: &BertClassifier, _: &Tensor| {
         drift(model) > 0.0031
     });
     let report = Trainer::new(config(BACK))?

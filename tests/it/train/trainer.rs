@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bertfit::tch::Tensor;
+use bertfit::tch::{Device, Tensor};
 use bertfit::{
     Batch, BertClassifier, Dataset, Error, Example, FineTuner, Result, Table, TrainConfig,
     TrainReport, Trainer, Warmup,
@@ -11,8 +11,14 @@ use bertfit::{
 use crate::fixture::{assert_close, eight, tiny, without_dropout};
 
 pub fn classifier() -> BertClassifier {
+    classifier_on(Device::cuda_if_available())
+}
+
+/// On a device of its own where a test needs what dropout draws there.
+pub fn classifier_on(device: Device) -> BertClassifier {
     BertClassifier::builder(tiny())
         .labels(["good", "bad"])
+        .device(device)
         .build()
         .expect("a classifier")
 }

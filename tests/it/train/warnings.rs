@@ -1,12 +1,13 @@
 //! What looks wrong in a run is in its report, and a sensible run has nothing there.
 
+use bertfit::tch::Device;
 use bertfit::{BertClassifier, Example, TrainConfig, Trainer, Warning};
 
-use super::trainer::{classifier, fast};
+use super::trainer::{classifier_on, fast};
 use crate::fixture::{eight, tiny, without_dropout};
 
 fn warnings(train: &[Example], dev: &[Example], config: TrainConfig) -> Vec<Warning> {
-    let mut model = classifier();
+    let mut model = classifier_on(Device::Cpu);
     let mut trainer = Trainer::new(config).expect("a configuration");
     let report = trainer.run(&mut model, &train.to_vec(), Some(&dev.to_vec()));
     report.expect("a run").warnings
