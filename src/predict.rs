@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 use std::slice;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::data::Text;
 use crate::encode::{Encoding, Inputs, Sampler, TextEncoder};
@@ -12,9 +12,14 @@ use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, forward};
 use crate::model::Backbone;
 
-/// Tokens of one forward pass: enough to fill the matrix products, few enough for the
-/// cache of a CPU.
-pub(crate) const TOKENS_PER_BATCH: usize = 4096;
+/// Tokens of one forward pass. On a CPU enough to fill the matrix products, few enough for
+/// its cache; a GPU wants large operations, since each costs it a fixed time to begin.
+pub(crate) fn tokens_per_batch(device: Device) -> usize {
+    match device {
+        Device::Cpu => 4096,
+        _ => 32_768,
+    }
+}
 
 /// The logits of each text, kept.
 pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
@@ -87,7 +92,7 @@ pub(crate) fn for_each_batch<M: FineTuner>(
         let inputs = inputs(rows).map_err(|error| error.of_rows(rows))?;
         let inputs = inputs.to_device(model.backbone().device())?;
         let logits = forward(model, &inputs, false)?
-            .f_to_device(tch::Device::Cpu)
+            .f_to_device(Device::Cpu)
             .doing("moving logits to the CPU")?; // [B, …]
         take(rows, logits)
     })

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use tch::Device;
+
 use crate::encode::{Tokenizer, TokenizerConfig};
 use crate::error::Result;
 use crate::model::{Backbone, BertConfig};
@@ -33,7 +35,9 @@ pub fn write_tiny_model(dir: impl AsRef<Path>) -> Result<()> {
     }))
     .expect("the fields of a configuration");
     let tokenizer = Tokenizer::from_vocab(vocab, TokenizerConfig::default())?;
-    let (model, ()) = Backbone::random(config, tokenizer).build(|_, _| Ok(()))?;
+    // The same weights everywhere.
+    let random = Backbone::random(config, tokenizer).device(Device::Cpu);
+    let (model, ()) = random.build(|_, _| Ok(()))?;
     model.save(dir.as_ref(), |config| {
         config.architectures = vec!["BertModel".to_owned()]
     })

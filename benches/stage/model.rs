@@ -1,5 +1,6 @@
 //! Random models in the shapes of two well-known ones, and texts for them.
 
+use bertfit::tch::Device;
 use bertfit::{BertConfig, Example, Tokenizer, TokenizerConfig};
 use serde_json::json;
 
@@ -54,6 +55,7 @@ pub fn folder(shape: Shape) -> tempfile::TempDir {
     .expect("a configuration");
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (model, ()) = bertfit::Backbone::random(config, tokenizer())
+        .device(Device::Cpu)
         .build(|_, _| Ok(()))
         .expect("a model");
     model.save(dir.path(), |_| ()).expect("a saved model");

@@ -107,7 +107,10 @@ impl Compression {
             Self::Parquet => {
                 // It is read here and there, and not from its start on.
                 packed.set(file.metadata()?.len());
-                ("Parquet", Box::new(super::parquet::JsonLines::new(file)?))
+                (
+                    "Parquet",
+                    Box::new(super::parquet::JsonLines::new(file, unpack)?),
+                )
             }
         };
         Ok(Box::new(Decoder {
@@ -184,19 +187,26 @@ impl<R: Read> Read for Decoder<R> {
             io::Error::new(error.kind(), problem)
         })?;
         self.unpacked += read as u64;
-        let is_much = self.unpacked > SMALL && self.unpacked / MOST_OUT_OF_ONE > self.packed.get();
-        if is_much && self.unpack == Unpack::Limited {
-            let problem = format!(
-                "{} bytes of {} data became more than {} MiB, which no text does; if that is \
-                 right, lift the limit (`unpack_everything`), or unpack it yourself",
-                self.packed.get(),
-                self.kind,
-                SMALL >> 20
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        let packed = self.packed.get();
+        if self.unpack == Unpack::Limited && is_much(self.unpacked, packed) {
+            return Err(too_much(self.kind, packed));
         }
         Ok(read)
     }
+}
+
+/// Whether so many bytes are more than text becomes of so many packed ones.
+pub(super) fn is_much(unpacked: u64, packed: u64) -> bool {
+    unpacked > SMALL && unpacked / MOST_OUT_OF_ONE > packed
+}
+
+pub(super) fn too_much(kind: &str, packed: u64) -> io::Error {
+    let problem = format!(
+        "{packed} bytes of {kind} data became more than {} MiB, which no text does; if that is \
+         right, lift the limit (`unpack_everything`), or unpack it yourself",
+        SMALL >> 20
+    );
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 /// Whether the xz decoder stops for its limit of memory.

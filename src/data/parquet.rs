@@ -1,6 +1,8 @@
 //! A Parquet file as JSON lines, one for each row, so that every reader of those reads
 //! it too: a row's number is its line.
 
+mod pages;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +14,12 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value, json};
 
+use super::decompress::{Unpack, is_much, too_much};
+
+/// Bytes of the file that a value in memory is counted as: it takes 40 there, and more while a
+/// list grows, but no text has a value in each byte.
+const VALUE: u64 = 16;
+
 /// The JSON lines of a file, made row by row.
 pub(super) struct JsonLines {
     rows: RowIter<'static>,
@@ -22,10 +30,20 @@ pub(super) struct JsonLines {
 
 impl JsonLines {
     /// # Errors
-    /// When it is no Parquet file, or one with two columns of one name, of which JSON would
-    /// lose one.
-    pub(super) fn new(file: File) -> io::Result<Self> {
+    /// When it is no Parquet file, one with two columns of one name, of which JSON would lose
+    /// one, or, where that is limited, one whose pages say that they hold far more than text
+    /// does.
+    pub(super) fn new(file: File, unpack: Unpack) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let copy = file.try_clone()?;
         let reader = caught(|| SerializedFileReader::new(file))?;
+        if unpack == Unpack::Limited {
+            let held = caught(|| Ok(pages::held(&copy, reader.metadata())?))?;
+            let bytes = held.bytes.max(held.values.saturating_mul(VALUE));
+            if is_much(bytes, size) {
+                return Err(too_much("Parquet", size));
+            }
+        }
         let schema = reader.metadata().file_metadata().schema();
         let mut names = BTreeSet::new();
         for column in schema.get_fields() {

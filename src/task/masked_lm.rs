@@ -187,7 +187,7 @@ impl BertMaskedLm {
         };
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
         let mut fills = vec![Vec::new(); texts.len()];
-        let budget = predict::TOKENS_PER_BATCH;
+        let budget = predict::tokens_per_batch(self.backbone.device());
         predict::for_each_batch(self, &lengths, budget, inputs, |rows, logits| {
             let mut found = self.likeliest(&logits, top_k)?.into_iter();
             for &row in rows {

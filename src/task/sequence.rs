@@ -137,7 +137,8 @@ impl SequenceModel {
             true => self.logits_of_rows(inputs, train)?,
             // Without gradients no part needs to be kept, however long a text is.
             false => {
-                let parts = inputs.in_parts(predict::TOKENS_PER_BATCH)?;
+                let parts =
+                    inputs.in_parts(predict::tokens_per_batch(inputs.input_ids().device()))?;
                 let of_part = |part: &Inputs| self.logits_of_rows(part, train);
                 let parts: Vec<Tensor> = parts.iter().map(of_part).collect::<Result<_>>()?;
                 Tensor::f_cat(&parts, 0).doing("collecting logits")?
@@ -204,7 +205,7 @@ pub(super) fn answers<M: FineTuner, T: Text + Sync>(
         model,
         &rows,
         encoder,
-        predict::TOKENS_PER_BATCH,
+        predict::tokens_per_batch(model.backbone().device()),
         |row, logits| {
             let cells = &mut cells[row * outputs..][..outputs];
             answer(&logits)

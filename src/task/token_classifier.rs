@@ -211,7 +211,7 @@ impl BertTokenClassifier {
             self,
             &encodings,
             &collator.encoder,
-            predict::TOKENS_PER_BATCH,
+            predict::tokens_per_batch(self.backbone.device()),
             |row, logits| {
                 let shares = logits
                     .f_softmax(-1, Kind::Float)

@@ -223,7 +223,7 @@ mod tests {
                     false,
                     false,
                 );
-                [vec![mixed], gradients].concat()
+                std::iter::once(mixed).chain(gradients).collect::<Vec<_>>()
             };
             for (ours, other) in of(attend_in_cache).iter().zip(of(attend_fused)) {
                 let difference = (ours - other).abs().max().double_value(&[]);

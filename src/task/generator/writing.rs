@@ -14,10 +14,6 @@ use crate::error::{Result, TorchContext};
 use crate::model::{Memory, Past};
 use crate::predict;
 
-/// Tokens that are read and written at once, those of each beam counted: each takes the memory
-/// of its keys and values in all layers.
-const TOKENS_AT_ONCE: usize = 2 * predict::TOKENS_PER_BATCH;
-
 /// Rows of an evaluation that are read and written about at once.
 const ROWS_AT_ONCE: usize = 1024;
 
@@ -89,7 +85,8 @@ impl BertGenerator {
         let lengths = encodings.iter().map(Encoding::len);
         let lengths = lengths.map(|length| length + limits.max_new_tokens);
         let lengths: Vec<usize> = lengths.collect();
-        let budget = (TOKENS_AT_ONCE / generation.num_beams).max(1);
+        let budget =
+            (2 * predict::tokens_per_batch(self.backbone.device()) / generation.num_beams).max(1);
         let mut written = vec![Vec::new(); texts.len()];
         predict::each_batch(&self.backbone, &lengths, budget, |rows| {
             let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();

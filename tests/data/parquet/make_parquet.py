@@ -64,3 +64,11 @@ odd = {
 pq.write_table(pa.table(odd), HERE / "odd.parquet")
 pq.write_table(pa.Table.from_arrays([odd["text"], odd["label"]], ["text", "text"]), HERE / "twice.parquet")
 pq.write_table(table.slice(0, 0), HERE / "none.parquet")
+
+# What hostile files do: a date that no calendar has, and few bytes that become very many.
+far = {"text": pa.array(["a"]), "label": pa.array([2**31 - 1], pa.date32())}
+pq.write_table(pa.table(far), HERE / "far.parquet")
+long = {"text": pa.array(["a" * (72 << 20)]), "label": pa.array([1])}
+pq.write_table(pa.table(long), HERE / "long.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+many = {"text": pa.array(["a"]), "label": pa.array([[1] * 6_000_000], pa.list_(pa.int8()))}
+pq.write_table(pa.table(many), HERE / "many.parquet")

@@ -115,6 +115,31 @@ fn files_that_are_none_or_say_one_thing_twice_are_refused() {
     assert!(message.starts_with(rule), "{message}");
 }
 
+#[test]
+fn few_bytes_that_become_very_many_are_refused_unless_they_may() {
+    // One text of 72 MiB in a page; six million numbers in one row.
+    for name in ["long.parquet", "many.parquet"] {
+        let file = OneFile::new(name, content(name));
+        let texts = |table: Table| table.read_texts().map(|rows| rows[0].text.len());
+        let message = file.message(&texts(file.table()).expect_err("a bomb"));
+        let start = format!(
+            "cannot read {name}: {} bytes of Parquet data became more than 64 MiB",
+            content(name).len()
+        );
+        assert!(message.starts_with(&start), "{message}");
+        let length = texts(file.table().unpack_everything()).expect("a row");
+        let expected = if name == "long.parquet" { 72 << 20 } else { 1 };
+        assert_eq!(length, expected);
+    }
+}
+
+#[test]
+fn a_date_that_no_calendar_has_is_an_error_of_its_row() {
+    let message = refused("far.parquet", content("far.parquet"), |table| table);
+    assert!(message.contains("far.parquet"), "{message}");
+    assert!(message.contains("panicked"), "{message}");
+}
+
 /// Each byte changed, and the file cut at each place: rows or an error that names the file.
 #[test]
 fn a_damaged_file_is_read_or_refused() {

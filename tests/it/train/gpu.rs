@@ -14,7 +14,8 @@ use crate::fixture::{assert_close, batch_of, eight, tiny, without_dropout};
 const MIB: i64 = 1 << 20;
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 
-/// Takes the GPU's memory but for so many MiB.
+/// Takes the GPU's memory but for so many MiB. libtorch keeps what is given back, so that
+/// libraries with memory of their own (cuDNN) may find none: the process ends soon after.
 fn take_all_but(left: i64) -> Vec<Tensor> {
     let take = |mib: i64| Tensor::f_zeros([mib * MIB], (Kind::Uint8, Device::Cuda(0)));
     let kept = take(left).expect("memory to keep");
@@ -56,7 +57,7 @@ fn run(batch_size: usize) -> Result<(TrainReport, super::Weights), Error> {
 
 #[test]
 #[ignore = "needs a GPU"]
-fn a_run_that_fills_the_gpu_goes_on_in_parts() {
+fn memory_that_runs_out_makes_a_run_go_on_in_parts() {
     let (whole, expected) = run(4000).expect("a run");
     assert!(whole.warnings.is_empty(), "{:?}", whole.warnings);
     let taken = take_all_but(128);
