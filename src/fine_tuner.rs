@@ -61,7 +61,8 @@ pub trait FineTuner: Sized {
     }
 
     /// The head's output for a batch, the one forward path of training,
-    /// evaluation and prediction. `train` turns dropout on.
+    /// evaluation and prediction. `train` turns dropout on; `inputs` are on the model's
+    /// device ([`Batch::to_device`](crate::Batch::to_device)).
     ///
     /// # Errors
     /// When libtorch refuses an operation.
