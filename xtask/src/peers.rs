@@ -45,6 +45,9 @@ pub fn compare(workspace: &Workspace) -> Result<()> {
         "test",
         "--package",
         "bertfit",
+        // As the other commands have it, so that nothing is built anew.
+        "--features",
+        "hub",
         "--test",
         "it",
         "--",
