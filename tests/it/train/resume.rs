@@ -198,9 +198,9 @@ fn a_changed_generator_changes_the_run() {
     let path = folder(copy.path(), 1).join("trainer_state.json");
     let text = fs::read_to_string(&path).expect("a state");
     let mut state: Value = serde_json::from_str(&text).expect("JSON");
-    // libtorch's layout: seed, left, seeded, next, then 624 numbers in 8 bytes each.
-    // The lowest byte of a number that is soon drawn:
-    // A GPU's is its seed and how many were drawn.
+    // libtorch's layout: seed, left, seeded, next, then 624 numbers in 8 bytes each; a GPU's
+    // is its seed and how many were drawn. The lowest byte of a number that is soon drawn, or
+    // of the seed:
     let digits = state["generator"].as_str().expect("digits").to_owned();
     let byte = |at: usize| usize::from_str_radix(&digits[2 * at..2 * at + 2], 16).expect("a byte");
     let place = match digits.len() {
