@@ -41,16 +41,17 @@ pub(crate) fn logits<M: FineTuner, T: Text + Sync>(
         .collect())
 }
 
-/// Calls `take` with each row's number and its logits on the CPU, in any order.
+/// Calls `take` with each row's number and its logits on the CPU, in any order, in batches
+/// that suit the model's device.
 pub(crate) fn for_each<M: FineTuner>(
     model: &M,
     encodings: &[Encoding],
     encoder: &TextEncoder,
-    tokens_per_batch: usize,
     take: impl FnMut(usize, Tensor) -> Result<()>,
 ) -> Result<()> {
     let rows: Vec<&[Encoding]> = encodings.iter().map(slice::from_ref).collect();
-    for_each_text(model, &rows, encoder, tokens_per_batch, take)
+    let tokens = tokens_per_batch(model.backbone().device());
+    for_each_text(model, &rows, encoder, tokens, take)
 }
 
 /// The same for texts of which each may have several rows, its windows.

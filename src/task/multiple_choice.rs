@@ -136,8 +136,7 @@ impl BertMultipleChoice {
             firsts.push(rows.len());
         }
         let mut scores = vec![0.0_f32; rows.len()];
-        let tokens = predict::tokens_per_batch(self.backbone.device());
-        predict::for_each(self, &rows, &collator.encoder, tokens, |row, logit| {
+        predict::for_each(self, &rows, &collator.encoder, |row, logit| {
             scores[row] = logit.f_double_value(&[0]).doing("reading logits")? as f32;
             Ok(())
         })?;

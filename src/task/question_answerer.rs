@@ -262,8 +262,7 @@ impl BertQuestionAnswerer {
                 firsts.push(rows.len());
             }
             let mut logits = vec![Vec::new(); rows.len()];
-            let tokens = predict::tokens_per_batch(self.backbone.device());
-            predict::for_each(self, &rows, &collator.encoder, tokens, |row, scores| {
+            predict::for_each(self, &rows, &collator.encoder, |row, scores| {
                 logits[row] = flat(&scores)?;
                 Ok(())
             })?;

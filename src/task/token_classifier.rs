@@ -207,22 +207,16 @@ impl BertTokenClassifier {
             encodings.extend(cut.rows);
         }
         let classes = self.labels.len();
-        predict::for_each(
-            self,
-            &encodings,
-            &collator.encoder,
-            predict::tokens_per_batch(self.backbone.device()),
-            |row, logits| {
-                let shares = logits
-                    .f_softmax(-1, Kind::Float)
-                    .and_then(|shares| Vec::<f32>::try_from(shares.f_flatten(0, 1)?))
-                    .doing("computing probabilities")?; // [L·C]
-                for &(token, sentence, word) in &wanted[row] {
-                    tags[sentence][word] = best(&shares[token * classes..][..classes]);
-                }
-                Ok(())
-            },
-        )?;
+        predict::for_each(self, &encodings, &collator.encoder, |row, logits| {
+            let shares = logits
+                .f_softmax(-1, Kind::Float)
+                .and_then(|shares| Vec::<f32>::try_from(shares.f_flatten(0, 1)?))
+                .doing("computing probabilities")?; // [L·C]
+            for &(token, sentence, word) in &wanted[row] {
+                tags[sentence][word] = best(&shares[token * classes..][..classes]);
+            }
+            Ok(())
+        })?;
         Ok(tags)
     }
 }

@@ -134,6 +134,15 @@ fn few_bytes_that_become_very_many_are_refused_unless_they_may() {
 }
 
 #[test]
+fn a_page_that_asks_for_very_much_is_refused_before_it_is_unpacked() {
+    let mut content = content("long.parquet");
+    let middle = content.len() / 2;
+    content[middle..middle + 64].fill(0xff); // in the packed text
+    let message = refused("a.parquet", content, |table| table);
+    assert!(message.contains("became more than 64 MiB"), "{message}");
+}
+
+#[test]
 fn a_date_that_no_calendar_has_is_an_error_of_its_row() {
     let message = refused("far.parquet", content("far.parquet"), |table| table);
     assert!(message.contains("far.parquet"), "{message}");
