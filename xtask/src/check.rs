@@ -1,7 +1,7 @@
 //! All that CI runs, cheap checks first; the first failure ends it with its name.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,8 +14,11 @@ use crate::stamp::files_below;
 /// Lines of the longest file that is still one concept.
 const MOST_LINES: usize = 450;
 
-/// All but the default features; the packaged crate is tested with these alone.
+/// The crate with all that it can do.
 const FEATURES: [&str; 4] = ["--package", "bertfit", "--features", "hub"];
+
+/// The crate as documentation is built of it, without a compiler of C++ and without libtorch.
+const WITHOUT_LIBTORCH: [&str; 4] = ["--package", "bertfit", "--features", "doc-only"];
 
 /// The whole test suite: unit tests, `tests/it`, examples and doctests.
 pub fn suite(workspace: &Workspace, more: &[String]) -> Result<()> {
@@ -28,6 +31,9 @@ pub fn suite(workspace: &Workspace, more: &[String]) -> Result<()> {
 // dependencies, with which libtorch's bindings would be compiled a second time.
 const LINT: [&str; 4] = ["--all-targets", "--", "-D", "warnings"];
 
+/// Folders that the build, the tests and the examples read.
+const PACKAGED: [&str; 5] = ["src", "benches", "tests", "examples", "docs"];
+
 /// Every check, in order.
 pub fn all(workspace: &Workspace) -> Result<()> {
     type Step<'a> = (&'a str, fn(&Workspace) -> Result<()>);
@@ -38,7 +44,8 @@ pub fn all(workspace: &Workspace) -> Result<()> {
         ("licences and sources", deny::check),
         ("clippy", |w| {
             w.cargo(&[&["clippy", "--package", "xtask"], &LINT[..]].concat())?;
-            w.cargo(&[&["clippy", "--package", "bertfit"], &LINT[..]].concat())?;
+            // Not the default features alone, for which the C++ would be compiled once more.
+            w.cargo(&[&["clippy"], &WITHOUT_LIBTORCH[..], &LINT[..]].concat())?;
             w.cargo(&[&["clippy"], &FEATURES[..], &LINT[..]].concat())
         }),
         ("set-up's tests", |w| {
@@ -46,11 +53,9 @@ pub fn all(workspace: &Workspace) -> Result<()> {
         }),
         ("documentation", |w| {
             let deny = [("RUSTDOCFLAGS", "-Dwarnings")];
-            w.cargo_in(
-                w.root(),
-                &[&["doc", "--no-deps"], &FEATURES[..]].concat(),
-                &deny,
-            )
+            let hub = ["--no-deps", "--features", "hub"];
+            let arguments = [&["doc"], &WITHOUT_LIBTORCH[..], &hub].concat();
+            w.cargo_in(w.root(), &arguments, &deny)
         }),
         ("tests", |w| suite(w, &[])),
         ("benches", |w| {
@@ -128,25 +133,22 @@ fn file_sizes(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// The packaged crate builds and passes its tests, which is also what `cargo package`
-/// would verify; that builds without the tests' dependencies, with other features of
-/// shared crates, and so would compile libtorch's bindings again.
+/// The packaged crate has every file of the checkout that it is made of, byte for byte, and
+/// all its targets compile from what is in it. Building it as `cargo package` would verify it
+/// compiles the C++ and libtorch's bindings again, with the same files.
 fn package(workspace: &Workspace) -> Result<()> {
     let target = workspace.target();
     let target_name = target.to_string_lossy();
     let shared = [("CARGO_TARGET_DIR", &*target_name)];
     let root = workspace.root();
-    workspace.cargo_in(
-        root,
-        &[
-            "package",
-            "--package",
-            "bertfit",
-            "--allow-dirty",
-            "--no-verify",
-        ],
-        &shared,
-    )?;
+    let arguments = [
+        "package",
+        "--package",
+        "bertfit",
+        "--allow-dirty",
+        "--no-verify",
+    ];
+    workspace.cargo_in(root, &arguments, &shared)?;
     let manifest = fs::read_to_string(root.join("Cargo.toml")).map_err(|e| e.to_string())?;
     let version = version(&manifest).ok_or("Cargo.toml has no version")?;
     let packages = target.join("package");
@@ -155,10 +157,24 @@ fn package(workspace: &Workspace) -> Result<()> {
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(format!("bertfit-{version}.crate"));
     run(tar.current_dir(&packages))?;
-    // The examples that train on real data have run once already.
-    let arguments = ["test", "--", "--skip", "the_course"];
+    for folder in PACKAGED {
+        same_files(root, &unpacked, folder)?;
+    }
+    let arguments = [&["check", "--all-targets"], &WITHOUT_LIBTORCH[..]].concat();
     workspace.cargo_in(&unpacked, &arguments, &shared)?;
     remove(&unpacked)
+}
+
+/// Each file below a folder of the checkout is in the package as well.
+fn same_files(root: &Path, unpacked: &Path, folder: &str) -> Result<()> {
+    let read = |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    for path in files_below(&root.join(folder))? {
+        let name = path.strip_prefix(root).map_err(|error| error.to_string())?;
+        if read(&path)? != read(&unpacked.join(name))? {
+            return Err(format!("{}: another one is packaged", name.display()));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
