@@ -15,7 +15,7 @@ use crate::stamp::files_below;
 const MOST_LINES: usize = 450;
 
 /// The crate with all that it can do.
-const FEATURES: [&str; 4] = ["--package", "bertfit", "--features", "hub"];
+pub const FEATURES: [&str; 4] = ["--package", "bertfit", "--features", "hub"];
 
 /// The crate as documentation is built of it, without a compiler of C++ and without libtorch.
 const WITHOUT_LIBTORCH: [&str; 4] = ["--package", "bertfit", "--features", "doc-only"];

@@ -13,6 +13,7 @@ mod marks;
 mod model;
 mod peers;
 mod race;
+mod sanitize;
 mod stamp;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ const USAGE: &str = "usage: cargo xtask <command>
                   data (names of data sets, --seeds=N; BERTFIT_DATA as above)
   faults [ARGS]   set up, then kill, stop and damage runs (kills, signals, damage, disk;
                   --kills=N, --signals=N), which takes some minutes
+  sanitize [ARGS] set up, then run the tests with the C++ under AddressSanitizer (names of
+                  tests)
   peers           set up, then compare with transformers itself (downloads 3 GB)
   help            this text";
 
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ("test" | "race" | "compare" | "faults", _)
+        ("test" | "race" | "compare" | "faults" | "sanitize", _)
         | ("setup" | "demo" | "check" | "peers", []) => {}
         _ => {
             eprintln!("{USAGE}");
@@ -73,6 +76,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "race" => race::run(&workspace, more),
         "compare" => compare::run(&workspace, more),
         "faults" => faults::run(&workspace, more),
+        "sanitize" => sanitize::run(&workspace, more),
         "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }
