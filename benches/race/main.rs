@@ -28,11 +28,13 @@ const USAGE: &str = "usage: race step SHAPE ROWS LENGTH PRECISION
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // `cargo bench` passes it to each bench.
+    let words = words.strip_suffix(&["--bench"]).unwrap_or(&words);
     // rust-bert comes without it.
     if words.first() != Some(&"rust-bert") {
         bertfit::reuse_memory();
     }
-    let result = match words[..] {
+    let result = match *words {
         ["step", shape, rows, length, precision] => step::run(shape, rows, length, precision),
         ["fit", model, train, dev, rows, precision, mode, seed] => {
             fit::run(model, [train, dev], rows, precision, mode, seed)
@@ -45,8 +47,7 @@ fn main() -> ExitCode {
         ["flatness", steps, predictions] => flatness::run(steps, predictions),
         ["rust-bert", model, file, rows] => rust_bert::run(model, file, rows),
         ["tokenize", model, file, rows] => tokenize::run(model, file, rows),
-        // What `cargo bench` without a name passes to each bench.
-        ["--bench"] | [] => {
+        [] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
