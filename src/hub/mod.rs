@@ -51,11 +51,16 @@ fn find(name: &Name) -> Result<PathBuf> {
 
 #[cfg(not(feature = "hub"))]
 fn find(name: &Name) -> Result<PathBuf> {
-    Err(not_a_model(
+    Err(feature_is_off(name))
+}
+
+#[cfg(any(test, not(feature = "hub")))]
+fn feature_is_off(name: &Name) -> Error {
+    not_a_model(
         Path::new(name.given),
         "an existing folder (bertfit's feature `hub`, which downloads models by their names \
          on the Hugging Face Hub, is off)",
-    ))
+    )
 }
 
 fn not_a_model(path: &Path, rule: &str) -> Error {
@@ -140,5 +145,15 @@ mod tests {
             assert_eq!(parsed(path), None, "{path}");
         }
         assert_eq!(parsed(&"a".repeat(97)), None);
+    }
+
+    #[test]
+    fn without_the_feature_a_name_says_what_is_off() {
+        let name = Name::parse("owner/name").expect("a name");
+        assert_eq!(
+            feature_is_off(&name).to_string(),
+            "`model` must be an existing folder (bertfit's feature `hub`, which downloads models \
+             by their names on the Hugging Face Hub, is off), got `owner/name`"
+        );
     }
 }

@@ -134,8 +134,8 @@ fn file_sizes(workspace: &Workspace) -> Result<()> {
 }
 
 /// The packaged crate has every file of the checkout that it is made of, byte for byte, and
-/// all its targets compile from what is in it. Building it as `cargo package` would verify it
-/// compiles the C++ and libtorch's bindings again, with the same files.
+/// all its targets compile from what is in it, with default features. To build it, as `cargo
+/// package` would, takes the C++ and libtorch's bindings once more, with the same files.
 fn package(workspace: &Workspace) -> Result<()> {
     let target = workspace.target();
     let target_name = target.to_string_lossy();

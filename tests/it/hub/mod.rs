@@ -37,14 +37,3 @@ fn what_is_neither_a_folder_nor_a_name_is_refused() {
         assert_eq!(error, expected);
     }
 }
-
-#[cfg(not(feature = "hub"))]
-#[test]
-fn without_the_feature_a_name_says_what_is_off() {
-    let error = model_dir("owner/name").expect_err("no download");
-    assert_eq!(
-        error.to_string(),
-        "`model` must be an existing folder (bertfit's feature `hub`, which downloads models by \
-         their names on the Hugging Face Hub, is off), got `owner/name`"
-    );
-}
