@@ -14,7 +14,7 @@ use crate::stamp::files_below;
 /// Lines of the longest file that is still one concept.
 const MOST_LINES: usize = 450;
 
-/// The crate with all that it can do.
+/// The crate with all that it can do. One set for all commands, so that nothing is built anew.
 pub const FEATURES: [&str; 4] = ["--package", "bertfit", "--features", "hub"];
 
 /// The crate as documentation is built of it, without a compiler of C++ and without libtorch.
@@ -180,6 +180,23 @@ fn same_files(root: &Path, unpacked: &Path, folder: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_not_packaged_or_another_one_is_named() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (root, unpacked) = (dir.path().join("root"), dir.path().join("unpacked"));
+        for folder in [&root, &unpacked] {
+            fs::create_dir_all(folder.join("src/sub")).expect("a folder");
+            fs::write(folder.join("src/sub/a"), "1").expect("a file");
+        }
+        assert_eq!(same_files(&root, &unpacked, "src"), Ok(()));
+        fs::write(unpacked.join("src/sub/a"), "2").expect("a file");
+        let problem = same_files(&root, &unpacked, "src").expect_err("another one");
+        assert_eq!(problem, "src/sub/a: another one is packaged");
+        fs::remove_file(unpacked.join("src/sub/a")).expect("a removed file");
+        let problem = same_files(&root, &unpacked, "src").expect_err("none");
+        assert!(problem.contains("unpacked/src/sub/a: "), "{problem}");
+    }
 
     #[test]
     fn versions_are_found_in_both_files() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
+use crate::check::FEATURES;
 use crate::environment::{Workspace, run};
 
 /// The versions that all reference numbers were made with.
@@ -41,17 +42,7 @@ pub fn python(workspace: &Workspace) -> Result<PathBuf> {
 pub fn compare(workspace: &Workspace) -> Result<()> {
     let python = python(workspace)?;
     let python = python.to_string_lossy();
-    let tests = [
-        "test",
-        "--package",
-        "bertfit",
-        // As the other commands have it, so that nothing is built anew.
-        "--features",
-        "hub",
-        "--test",
-        "it",
-        "--",
-        "transformers_loads",
-    ];
+    let tests = ["--test", "it", "--", "transformers_loads"];
+    let tests = [&["test"], &FEATURES[..], &tests].concat();
     workspace.cargo_in(workspace.root(), &tests, &[("BERTFIT_PYTHON", &*python)])
 }

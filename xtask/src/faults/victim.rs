@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::check::FEATURES;
 use crate::environment::Workspace;
 use crate::fetch::{remove, sha256};
 
@@ -32,8 +33,7 @@ pub struct Victim {
 impl Victim {
     pub fn build(workspace: &Workspace) -> Result<Self> {
         let name = "text_classification";
-        let features = ["--package", "bertfit", "--features", "hub"];
-        workspace.cargo(&[&["build", "--example", name], &features[..]].concat())?;
+        workspace.cargo(&[&["build", "--example", name], &FEATURES[..]].concat())?;
         let folder = workspace.target().join("faults");
         remove(&folder)?;
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
