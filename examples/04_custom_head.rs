@@ -28,12 +28,17 @@ impl FineTuner for Scorer {
         Ok(ScoreCollator(encoder))
     }
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let pooled = self.0.encoder().pooled(inputs, train)?.dropout(0.1, train);
-        Ok(self.1.forward(&pooled)?.squeeze_dim(-1).sigmoid()) // [B]
+        let pooled = self.0.encoder().pooled(inputs, train)?; // [B, H]
+        let pooled = pooled.f_dropout(0.1, train).doing("dropping out")?;
+        let score = self.1.forward(&pooled)?.f_squeeze_dim(-1); // [B]
+        score.and_then(|x| x.f_sigmoid()).doing("scoring")
     }
     fn loss(&self, scores: &Tensor, target: &Tensor) -> Result<Loss> {
-        let sum = scores.mse_loss(target, Reduction::Sum);
-        let count = target.size()[0] as f64;
+        let (sum, count) = (
+            scores.f_mse_loss(target, Reduction::Sum),
+            target.numel() as f64,
+        );
+        let sum = sum.doing("computing the loss")?;
         Ok(Loss { sum, count })
     }
 }
@@ -51,9 +56,7 @@ fn main() -> Result<()> {
     scorer.fit(&train, &dev, &config)?;
     println!("dev loss {:.3}", scorer.evaluate(&dev)?.loss);
     let texts = ["The best meal in years!", "Broken on arrival."];
-    println!(
-        "{:?}",
-        scorer.predict_logits(&texts, &scorer.collator()?.0, 4096)?
-    );
+    let scores = scorer.predict_logits(&texts, &scorer.collator()?.0, 4096)?;
+    println!("{scores:?}");
     Ok(())
 }

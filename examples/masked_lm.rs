@@ -12,11 +12,12 @@ mod recipe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertMaskedLm, Example, Fill, FineTuner, Masking, Result, Table, TokenBlocks};
+use bertfit::{BertMaskedLm, Error, Example, Fill, FineTuner, Masking, Result, Table, TokenBlocks};
 use clap::Parser;
+use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use recipe::{Common, Sets, configured, in_file};
+use recipe::{Common, Flags, Sets, configured, in_file};
 
 /// Fits a BERT to plain texts by hiding tokens; evaluates; fills in the [MASK]s of a file.
 #[derive(Parser)]
@@ -36,13 +37,27 @@ struct Args {
     #[arg(long)]
     line_by_line: bool,
     /// Guesses for each [MASK] of the test file
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     top_k: usize,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.masking().validate().map_err(|error| error.chain())
+    }
+}
+
+impl Args {
+    fn masking(&self) -> Masking {
+        Masking {
+            probability: self.mlm_probability,
+            whole_words: self.whole_words,
+            ..Masking::default()
+        }
     }
 }
 
@@ -60,12 +75,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         Some(_) => configured!(common, BertMaskedLm::builder(model)),
         None => configured!(common, BertMaskedLm::saved(model)),
     };
-    let masking = Masking {
-        probability: args.mlm_probability,
-        whole_words: args.whole_words,
-        ..Masking::default()
-    };
-    let mut lm = builder.masking(masking).build()?;
+    let mut lm = builder.masking(args.masking()).build()?;
     let max_length = lm.encoder()?.max_length();
     let tokenizer = lm.backbone().tokenizer().clone();
     let blocks = |texts: &Vec<Example<()>>, path: &Option<PathBuf>| {
@@ -82,19 +92,46 @@ fn run(args: &Args) -> Result<ExitCode> {
     let train = train.transpose()?;
     let dev = dev.as_ref().map(|texts| blocks(texts, &common.dev));
     let dev = dev.transpose()?;
+    if let (Some(texts), Some(path)) = (&test, &common.test) {
+        check_masks(&lm, texts).map_err(|error| in_file(path, error))?;
+    }
+    let to_guess = test.as_ref().map(|texts| {
+        let whole = texts.iter().filter(|text| !has_mask(&lm, text)).cloned();
+        whole
+            .filter(|text| !text.text.trim().is_empty())
+            .collect::<Vec<_>>()
+    });
+    let to_guess = to_guess.filter(|texts| !texts.is_empty());
+    let to_guess = to_guess.as_ref().map(|texts| blocks(texts, &common.test));
+    let to_guess = to_guess.transpose()?;
     let sets = Sets {
         train: train.as_ref().map(|blocks| blocks as _),
         dev: dev.as_ref().map(|blocks| blocks as _),
-        // What is hidden there already is to be filled in.
+        // It may be nothing but texts to fill in, of which no more is hidden.
         test: None,
     };
     common.run_and_add(
         &mut lm,
         sets,
         |_| Ok(()),
-        |_, results| {
-            if let Some(loss) = results.get("eval_loss").copied() {
-                results.insert("perplexity".to_owned(), loss.exp());
+        |lm, results| {
+            if let Some(blocks) = &to_guess {
+                match lm.evaluate(blocks) {
+                    // The draws may hide nothing of a few words.
+                    Err(Error::Config {
+                        field: "evaluation set",
+                        ..
+                    }) => {}
+                    evaluated => results.extend(evaluated?.to_results("test")),
+                }
+            }
+            for (loss, perplexity) in [
+                ("eval_loss", "perplexity"),
+                ("test_loss", "test_perplexity"),
+            ] {
+                if let Some(loss) = results.get(loss).copied() {
+                    results.insert(perplexity.to_owned(), loss.exp());
+                }
             }
             Ok(())
         },
@@ -102,15 +139,32 @@ fn run(args: &Args) -> Result<ExitCode> {
     )
 }
 
+fn has_mask(lm: &BertMaskedLm, text: &Example<()>) -> bool {
+    let mask = &lm.backbone().tokenizer().config().mask_token;
+    text.text.contains(&mask[..])
+}
+
+/// Finds a mask that is cut off before a long run, and not after it.
+fn check_masks(lm: &BertMaskedLm, texts: &[Example<()>]) -> Result<()> {
+    let with_masks = |&row: &usize| has_mask(lm, &texts[row]);
+    let rows: Vec<usize> = (0..texts.len()).filter(with_masks).collect();
+    let masked: Vec<_> = rows.iter().map(|&row| &texts[row]).collect();
+    lm.check_masks(&masked).map_err(|error| match error {
+        Error::Row { row, problem } => Error::Row {
+            row: rows[row],
+            problem,
+        },
+        other => other,
+    })
+}
+
 /// For each text the guesses for each of its masks, of which there may be none.
 fn fills(lm: &BertMaskedLm, texts: &[Example<()>], top_k: usize) -> Result<Vec<Value>> {
-    let mask = &lm.backbone().tokenizer().config().mask_token;
-    let has_mask = |text: &&Example<()>| text.text.contains(&mask[..]);
-    let with_masks: Vec<_> = texts.iter().filter(has_mask).collect();
+    let with_masks: Vec<_> = texts.iter().filter(|text| has_mask(lm, text)).collect();
     let mut fills = lm.fill_mask(&with_masks, top_k)?.into_iter();
     let object = |fill: &Fill| json!({"token": fill.token, "score": fill.score});
     let of_text = |text| {
-        let of_masks = match has_mask(&text) {
+        let of_masks = match has_mask(lm, text) {
             true => fills.next().unwrap_or_default(),
             false => Vec::new(),
         };

@@ -13,7 +13,7 @@ use bertfit::{BertMultipleChoice, ChoiceFile, Result};
 use clap::Parser;
 use serde_json::json;
 
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Flags, Sets, configured};
 
 /// Fits a BERT to choose endings of questions; evaluates; predicts. Files are JSON lines or Parquet.
 #[derive(Parser)]
@@ -31,8 +31,8 @@ struct Args {
     label_column: String,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
     }
 }

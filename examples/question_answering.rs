@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertQuestionAnswerer, Error, QaExample, Result, RunFolder, SquadFile};
+use bertfit::{BertQuestionAnswerer, Error, FineTuner, QaExample, Result, RunFolder, SquadFile};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Flags, Sets, configured, in_file};
 
 /// Fits a BERT to answer questions; evaluates; predicts. Files are in SQuAD's form.
 #[derive(Parser)]
@@ -30,8 +30,8 @@ struct Args {
     doc_stride: Option<usize>,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
     }
 }
@@ -65,6 +65,9 @@ fn run(args: &Args) -> Result<ExitCode> {
         builder = builder.doc_stride(doc_stride);
     }
     let mut answerer = builder.build()?;
+    if let (Some(test), Some(path)) = (&test, &common.test) {
+        answerer.check(test).map_err(|error| in_file(path, error))?;
+    }
     // A file without any answer is there to be predicted.
     let answered = |rows: &&Vec<QaExample>| rows.iter().any(|row| !row.answers.is_empty());
     let sets = Sets {
@@ -90,7 +93,7 @@ fn predict(
     let ids = || questions.iter().map(|question| question.id.as_str());
     let texts = answers.iter().map(|answer| answer.text.as_str());
     let by_id: BTreeMap<&str, &str> = ids().zip(texts).collect();
-    folder.write_json("predictions.json", &by_id)?;
+    folder.write_answers(&by_id)?;
     let object = |(id, answer): (&str, &bertfit::Answer)| {
         let bertfit::Answer {
             text,

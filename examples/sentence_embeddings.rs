@@ -24,7 +24,7 @@ use bertfit::{
 use clap::Parser;
 use serde_json::{Value, json};
 
-use recipe::{Common, Sets, column, configured};
+use recipe::{Common, Flags, Sets, column, configured};
 
 const NEGATIVES: &str = "multiple_negatives";
 const COSINE: &str = "cosine";
@@ -74,8 +74,8 @@ struct Args {
     normalize: bool,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
     }
 }

@@ -17,12 +17,11 @@ use bertfit::{
     BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels, LongText,
     Predictions, Result, TextWindows, WindowPooling,
 };
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde_json::{Map, Value, json};
 
-use clap::error::ErrorKind;
 use recipe::tables::{TableArgs, Test, texts};
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Flags, Sets, configured};
 
 const SINGLE: &str = "single_label_classification";
 const MULTI: &str = "multi_label_classification";
@@ -58,26 +57,6 @@ struct Args {
 }
 
 impl Args {
-    /// Flags that contradict each other.
-    fn contradiction(&self) -> Option<String> {
-        let windows = self.truncation.as_deref() == Some("windows");
-        let of_windows = [
-            ("--doc-stride", self.doc_stride.is_some()),
-            ("--window-pooling", self.window_pooling.is_some()),
-            ("--max-windows", self.max_windows.is_some()),
-        ];
-        let given = of_windows.into_iter().find(|(_, given)| *given);
-        match given {
-            Some((flag, _)) if !windows => Some(format!("{flag} needs --truncation windows")),
-            _ if windows && self.tables.pair_column.is_some() => {
-                let rule = "windows are of one text, not of a pair: leave --pair-column out, or \
-                            choose --truncation head, tail or head-tail";
-                Some(rule.to_owned())
-            }
-            _ => None,
-        }
-    }
-
     fn long_text(&self) -> Option<LongText> {
         Some(match self.truncation.as_deref()? {
             "tail" => LongText::Tail,
@@ -106,9 +85,28 @@ macro_rules! built {
     }};
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let windows = self.truncation.as_deref() == Some("windows");
+        let of_windows = [
+            ("--doc-stride", self.doc_stride.is_some()),
+            ("--window-pooling", self.window_pooling.is_some()),
+            ("--max-windows", self.max_windows.is_some()),
+        ];
+        let given = of_windows.into_iter().find(|(_, given)| *given);
+        match given {
+            Some((flag, _)) if !windows => Err(format!("{flag} needs --truncation windows")),
+            _ if windows && self.tables.pair_column.is_some() => {
+                let rule = "windows are of one text, not of a pair: leave --pair-column out, or \
+                            choose --truncation head, tail or head-tail";
+                Err(rule.to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -117,10 +115,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
-    if let Some(problem) = args.contradiction() {
-        let kind = ErrorKind::ArgumentConflict;
-        Args::command().error(kind, problem).exit();
-    }
     match problem_type(args)?.as_str() {
         MULTI => several_classes(args),
         REGRESSION => numbers(args),

@@ -22,7 +22,7 @@ use clap::Parser;
 use serde_json::json;
 
 use recipe::tables::{TableArgs, Test, texts};
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Flags, Sets, configured};
 
 /// Fits two BERTs to write texts about texts or pairs of texts; evaluates; predicts. Files are
 /// TSV, CSV, JSON lines or Parquet.
@@ -67,9 +67,13 @@ struct Args {
     top_p: f64,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.generation().validate().map_err(|error| error.chain())
     }
 }
 

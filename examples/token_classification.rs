@@ -16,7 +16,7 @@ use bertfit::{BertTokenClassifier, Column, Labels, Result, TaggedFile, TaggedWor
 use clap::Parser;
 use serde_json::{Value, json};
 
-use recipe::{Common, Sets, configured};
+use recipe::{Common, Flags, Sets, configured};
 
 /// Fits a BERT to tag words; evaluates; predicts. Files are CoNLL columns, JSON lines or Parquet.
 #[derive(Parser)]
@@ -33,8 +33,8 @@ struct Args {
     label_column: Option<String>,
 }
 
-impl AsMut<Common> for Args {
-    fn as_mut(&mut self) -> &mut Common {
+impl Flags for Args {
+    fn common(&mut self) -> &mut Common {
         &mut self.common
     }
 }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use tch::TchError;
 
-pub(crate) use context::{PathContext, TorchContext};
+pub(crate) use context::PathContext;
+pub use context::TorchContext;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -250,6 +251,15 @@ pub enum Error {
         plan: String,
     },
 
+    /// What a [`Dataset`](crate::Dataset), a collator or a task of one's own has met with.
+    #[error("failed while {doing}")]
+    Other {
+        /// What it was doing.
+        doing: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// A worker thread died; this is a bug in the code that it ran.
     #[error("a worker thread panicked while {doing}")]
     Worker {
@@ -265,6 +275,17 @@ impl Error {
             field,
             rule: must_be.into(),
             got: got.to_string(),
+        }
+    }
+
+    /// An error of somebody else's code, such as the database behind a data set.
+    pub fn other(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Other {
+            doing: doing.into(),
+            source: source.into(),
         }
     }
 

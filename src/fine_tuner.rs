@@ -36,7 +36,8 @@ pub type TargetOf<M> = <<M as FineTuner>::Collator as Collator>::Target;
 
 /// A model that [`Trainer`] can train: a [`Backbone`] with a head.
 ///
-/// Implement the first five methods, and training, evaluation, prediction of
+/// Implement [`backbone`](Self::backbone), [`collator`](Self::collator),
+/// [`logits`](Self::logits) and [`loss`](Self::loss), and training, evaluation, prediction of
 /// logits and saving work for your task; turning logits into answers stays yours.
 pub trait FineTuner: Sized {
     /// Turns the task's examples into batches.
@@ -135,6 +136,13 @@ pub trait FineTuner: Sized {
         true
     }
 
+    /// What else decides what a run learns, and which evaluation is its best, and does not stand
+    /// in the JSON of [`files`](Self::files): the numbers of a loss, what is hidden. A run is
+    /// resumed only where it is the same; default nothing.
+    fn training_settings(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Writes what the task knows (label names, architecture, …) into the
     /// `config.json` that is saved; default nothing.
     fn describe(&self, _config: &mut BertConfig) {}
@@ -203,7 +211,8 @@ pub trait FineTuner: Sized {
     }
 
     /// Writes a model folder: `config.json`, `model.safetensors` and the
-    /// tokenizer's files. It appears whole or not at all.
+    /// tokenizer's files. A new one appears whole or not at all; in an existing one each file,
+    /// whole, takes the place of its namesake, one after another.
     ///
     /// # Errors
     /// When the folder cannot be written.

@@ -30,7 +30,7 @@ pub use encode::{
     TagTarget, Target, TextCollator, TextEncoder, TextWindows, TokenBlock, TokenBlocks, Tokenizer,
     TokenizerConfig, Truncation, TruncationSide, WindowPooling, pad,
 };
-pub use error::{Error, GradientProblem, Result, RowProblem};
+pub use error::{Error, GradientProblem, Result, RowProblem, TorchContext};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
 pub use hub::model_dir;
 pub use metrics::{

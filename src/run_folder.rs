@@ -18,6 +18,8 @@ use crate::train::TrainReport;
 const RESULTS: &str = "all_results.json";
 const STATE: &str = "trainer_state.json";
 const PREDICTIONS: &str = "predictions.jsonl";
+/// Answers by question, as the official script for SQuAD reads them.
+const ANSWERS: &str = "predictions.json";
 
 /// A folder for what a run finds out.
 #[derive(Debug, Clone)]
@@ -38,7 +40,8 @@ impl RunFolder {
         if used && !overwrite {
             return Err(Error::NotEmpty { path });
         }
-        for name in [RESULTS, STATE, PREDICTIONS] {
+        NewFolder::remove_drafts(&path)?;
+        for name in [RESULTS, STATE, PREDICTIONS, ANSWERS] {
             let file = path.join(name);
             if file.exists() {
                 std::fs::remove_file(&file).writing(&file)?;
@@ -49,7 +52,7 @@ impl RunFolder {
     }
 
     /// Takes the folder of a run that was interrupted, or makes it. What a run that was
-    /// killed has left of a model beside it is removed.
+    /// killed while it saved its model has left there is removed.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -115,12 +118,12 @@ impl RunFolder {
         json::write(&self.path.join(STATE), &state)
     }
 
-    /// Writes a JSON file of a task's own.
+    /// Writes `predictions.json`, the text of each answer by the id of its question.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_json(&self, name: &str, content: &impl Serialize) -> Result<()> {
-        json::write(&self.path.join(name), content)
+    pub fn write_answers(&self, by_id: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(ANSWERS), by_id)
     }
 
     /// Writes `predictions.jsonl`, one object on each line, in order.

@@ -15,6 +15,7 @@ use bertfit::{
     EvalEvery, FineTuner, Freeze, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result,
     RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
 };
+use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser};
 use serde_json::Value;
 
@@ -41,7 +42,8 @@ pub struct Common {
     /// Use the folder even if it is not empty; results and checkpoints there are lost
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
-    /// Most tokens of a row; default 128, or the model's positions if it has fewer
+    /// Most tokens of a row; default that of the fitted model, else 128 (question_answering 384),
+    /// or the encoder's positions if it has fewer
     #[arg(long)]
     pub max_length: Option<usize>,
     /// Passes over the training file
@@ -95,7 +97,7 @@ pub struct Common {
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     pub device: Device,
     /// Threads of libtorch; default all cores
-    #[arg(long)]
+    #[arg(long, value_parser = RangedI64ValueParser::<i32>::new().range(1..))]
     pub threads: Option<i32>,
     /// Seed of the head, the order of rows and dropout
     #[arg(long, default_value_t = 42)]
@@ -113,7 +115,7 @@ pub struct Common {
     #[arg(long, default_value = "epoch")]
     pub checkpoint_every: CheckpointEvery,
     /// How many of the newest checkpoints to keep, besides the best
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub keep: usize,
     /// Continue the run in --out, exactly; where it holds no checkpoint yet, start it
     #[arg(long, requires = "train")]
@@ -159,7 +161,25 @@ fn parse_device(name: &str) -> std::result::Result<Device, String> {
     }
 }
 
+/// The command line of a recipe.
+pub trait Flags: Parser {
+    fn common(&mut self) -> &mut Common;
+
+    /// What is wrong with the recipe's own flags that can be known before any work starts.
+    fn check(&self) -> std::result::Result<(), String> {
+        Ok(())
+    }
+}
+
 impl Common {
+    /// What is wrong with the flags of all recipes, likewise.
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.train.is_none() && self.dev.is_none() && self.test.is_none() {
+            return Err("nothing to do: give --train, --dev or --test".to_owned());
+        }
+        self.config().validate().map_err(|error| error.chain())
+    }
+
     pub fn config(&self) -> TrainConfig {
         TrainConfig {
             epochs: self.epochs,
@@ -221,7 +241,15 @@ impl Common {
             true => RunFolder::resume(&self.out)?,
             false => RunFolder::create(&self.out, self.overwrite)?,
         };
+        let checkpoints = Checkpoints::new(folder.path())
+            .every(self.checkpoint_every)
+            .keep(self.keep)
+            .resume(self.resume);
+        let mut trainer = Trainer::new(self.config())?.checkpoints(checkpoints);
         if let Some(results) = folder.results()? {
+            if let Some(train) = sets.train {
+                trainer.check_run(model, train, sets.dev)?;
+            }
             eprintln!("the run in {} is finished", folder.path().display());
             println!("{results}");
             return Ok(ExitCode::SUCCESS);
@@ -233,14 +261,8 @@ impl Common {
         }
         let mut results = BTreeMap::new();
         if let Some(train) = sets.train {
-            let checkpoints = Checkpoints::new(folder.path())
-                .every(self.checkpoint_every)
-                .keep(self.keep)
-                .resume(self.resume);
             let signals = Signals::watch()?;
-            let mut trainer = Trainer::new(self.config())?
-                .checkpoints(checkpoints)
-                .callback(signals.stop_flag());
+            trainer = trainer.callback(signals.stop_flag());
             if !self.quiet {
                 trainer = trainer.callback(ProgressBar::new());
             }
@@ -327,23 +349,20 @@ macro_rules! configured {
 pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
-pub fn main<A: Parser + AsMut<Common>>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
+pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let mut args = A::parse();
-    bertfit::reuse_memory();
-    let common = args.as_mut();
-    if common.train.is_none() && common.dev.is_none() && common.test.is_none() {
-        eprintln!("error: nothing to do: give --train, --dev or --test");
+    if let Err(problem) = args.check().and_then(|()| args.common().check()) {
+        eprintln!("error: {problem}");
         return ExitCode::from(2);
     }
+    bertfit::reuse_memory();
+    let common = args.common();
     if let Some(threads) = common.threads {
         bertfit::tch::set_num_threads(threads);
     }
-    let prepared = common.config().validate().and_then(|()| {
-        common.model = model_dir(&common.model)?;
-        Ok(())
-    });
-    prepared.and_then(|()| run(&args)).unwrap_or_else(|error| {
+    let found = model_dir(&common.model).map(|dir| common.model = dir);
+    found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         eprintln!("error: {}", error.chain());
         ExitCode::FAILURE
     })

@@ -1,5 +1,5 @@
 //! Folders that are written whole or not at all: everything goes into a temporary
-//! sibling first, is flushed to the disk, and takes its name in the end.
+//! folder first, is flushed to the disk, and takes its name in the end.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,9 +16,21 @@ pub(crate) struct NewFolder {
 }
 
 impl NewFolder {
+    /// Beside the target, so that the whole of it appears at once.
     pub(crate) fn create(target: &Path) -> Result<Self> {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let draft = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        Self::with_draft(target, target.with_file_name(draft_name(target)))
+    }
+
+    /// In a target that exists, else beside it: where an existing folder is a link, or a file
+    /// system of its own, files beside it could not be moved there.
+    pub(crate) fn create_or_fill(target: &Path) -> Result<Self> {
+        match target.is_dir() {
+            true => Self::with_draft(target, target.join(draft_name(target))),
+            false => Self::create(target),
+        }
+    }
+
+    fn with_draft(target: &Path, draft: PathBuf) -> Result<Self> {
         if draft.exists() {
             fs::remove_dir_all(&draft).writing(&draft)?;
         }
@@ -29,15 +41,11 @@ impl NewFolder {
         })
     }
 
-    /// Removes what a program that was killed has left of the making of `target`.
+    /// Removes what a program that was killed has left in the making of `target`, which exists.
     pub(crate) fn remove_drafts(target: &Path) -> Result<()> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        for entry in fs::read_dir(parent).reading(parent)? {
-            let entry = entry.reading(parent)?;
+        for entry in fs::read_dir(target).reading(target)? {
+            let entry = entry.reading(target)?;
             let file_name = entry.file_name();
             let id = file_name.to_str().and_then(|draft| {
                 let rest = draft.strip_prefix(&format!(".{name}."))?;
@@ -97,6 +105,11 @@ impl Drop for NewFolder {
     }
 }
 
+fn draft_name(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.{}.tmp", std::process::id())
+}
+
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
@@ -127,12 +140,12 @@ mod tests {
     fn what_a_killed_program_has_left_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let target = dir.path().join("model");
-        for name in [".model.77.tmp", ".model.mine.tmp", ".other.77.tmp", "model"] {
-            fs::create_dir(dir.path().join(name)).expect("a folder");
+        for name in [".model.77.tmp", ".model.mine.tmp", ".other.77.tmp", "mine"] {
+            fs::create_dir_all(target.join(name)).expect("a folder");
         }
         NewFolder::remove_drafts(&target).expect("a clean folder");
-        assert!(!dir.path().join(".model.77.tmp").exists());
-        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 3);
+        assert!(!target.join(".model.77.tmp").exists());
+        assert_eq!(fs::read_dir(&target).expect("a folder").count(), 3);
     }
 
     #[test]
@@ -140,7 +153,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let target = dir.path().join("model");
         for content in ["old", "new"] {
-            let folder = NewFolder::create(&target).expect("a new folder");
+            let folder = NewFolder::create_or_fill(&target).expect("a new folder");
+            let is_inside = folder.path().starts_with(&target);
+            assert_eq!(is_inside, target.exists(), "{}", folder.path().display());
             fs::create_dir(folder.path().join("part")).expect("a folder");
             for name in ["config.json", "part/config.json"] {
                 fs::write(folder.path().join(name), content).expect("a file");
@@ -156,5 +171,6 @@ mod tests {
         assert_eq!(content("notes.txt"), "mine");
         assert_eq!(content("part/notes.txt"), "mine");
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+        assert_eq!(fs::read_dir(&target).expect("a folder").count(), 3);
     }
 }

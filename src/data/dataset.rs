@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 
 /// Rows by index.
 ///
-/// Implemented for slices and `Vec`s of examples, for [`Subset`], and through
-/// references, `Box` and `Arc`. Where this trait is in scope, write
+/// Implemented for slices, arrays and `Vec`s of examples, for [`Subset`], and through
+/// references, `Box` and `Arc`. A part of a `Vec` is given as `&&rows[..800]`, since a slice
+/// has no size that is known, or as [`Subset::first`]`(&rows, 800)`. Where this trait is in scope, write
 /// `vec.as_slice().get(i)` for the `get` of a slice.
 pub trait Dataset: Sync {
     /// One row.
@@ -38,6 +39,18 @@ impl<T: Clone + Sync> Dataset for [T] {
 
     fn len(&self) -> usize {
         <[T]>::len(self)
+    }
+
+    fn get(&self, index: usize) -> Result<T> {
+        Ok(self[index].clone())
+    }
+}
+
+impl<T: Clone + Sync, const N: usize> Dataset for [T; N] {
+    type Item = T;
+
+    fn len(&self) -> usize {
+        N
     }
 
     fn get(&self, index: usize) -> Result<T> {

@@ -3,8 +3,8 @@
 
 /// A text to classify, or a pair of texts.
 ///
-/// Implemented by `str` and `String` (single texts), by `(A, B)` (pairs), by
-/// [`Example`], and by references to these.
+/// Implemented by `str` and `String` (single texts), by `(A, B)` (pairs of texts: a label in the
+/// second place would be read as a text), by [`Example`], and by references to these.
 pub trait Text {
     /// The text, or the first of the pair.
     fn text(&self) -> &str;
@@ -73,6 +73,13 @@ impl<L> Example<L> {
     pub fn with_pair(mut self, pair: impl Into<String>) -> Self {
         self.pair = Some(pair.into());
         self
+    }
+}
+
+/// A single text and its label, as many a program has them.
+impl<T: Into<String>, L> From<(T, L)> for Example<L> {
+    fn from((text, label): (T, L)) -> Self {
+        Self::new(text, label)
     }
 }
 

@@ -40,6 +40,11 @@ pub trait Collator: Sync {
         self.collate(rows)
     }
 
+    /// Whether the inputs of a row depend on its seed; default no.
+    fn draws(&self) -> bool {
+        false
+    }
+
     /// The length of each row in tokens, special tokens included, as it will be in a
     /// batch. By default each row is collated alone; do better where it matters.
     ///

@@ -2,6 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::batch::Batch;
@@ -13,7 +14,8 @@ use crate::error::{Error, Result, TorchContext};
 
 /// Which tokens are to be guessed, and what stands in their place. The defaults are those
 /// of BERT (Devlin et al. 2019).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Masking {
     /// The probability of a token, or of a word, to be chosen; default 0.15.
     pub probability: f64,
@@ -155,21 +157,30 @@ impl Collator for MaskCollator {
 
     fn collate_seeded(&self, rows: &[TokenBlock], seeds: &[u64]) -> Result<Batch<Tensor>> {
         let mut encodings: Vec<Encoding> = rows.iter().map(|block| self.row(block)).collect();
-        let length = encodings.iter().map(Encoding::len).max().unwrap_or(0);
-        let (mut places, mut ids) = (Vec::new(), Vec::new());
-        for (row, (encoding, &seed)) in encodings.iter_mut().zip(seeds).enumerate() {
+        let (mut hidden, mut ids) = (Vec::new(), Vec::new());
+        for ((row, encoding), &seed) in (0..).zip(&mut encodings).zip(seeds) {
             let mut generator = ChaCha8Rng::seed_from_u64(seed);
             for (place, id) in self.hide(&mut encoding.input_ids, &mut generator) {
-                places.push((row * length + place) as i64);
+                hidden.push((row, place as i64));
                 ids.push(id);
             }
         }
+        let inputs = self.encoder.inputs(&encodings)?;
+        let (_, length) = inputs.size();
+        let places: Vec<i64> = hidden
+            .iter()
+            .map(|(row, place)| row * length + place)
+            .collect();
         let tensor = |values: &[i64]| Tensor::f_from_slice(values).doing("making a batch");
         Ok(Batch {
-            inputs: self.encoder.inputs(&encodings)?.at(tensor(&places)?),
+            inputs: inputs.at(tensor(&places)?),
             target: tensor(&ids)?,
             tokens: encodings.iter().map(Encoding::len).sum(),
         })
+    }
+
+    fn draws(&self) -> bool {
+        true
     }
 
     fn lengths(&self, rows: &[TokenBlock]) -> Result<Vec<usize>> {

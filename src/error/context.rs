@@ -7,8 +7,24 @@ use tch::TchError;
 
 use super::{Error, Result};
 
-/// Attaches what was being done to a libtorch error.
-pub(crate) trait TorchContext<T> {
+/// Attaches what was being done to a libtorch error, so that operators which may fail can be
+/// used with `?` in a task of one's own. Where they are not used, memory that runs out is a panic
+/// that training cannot react to.
+///
+/// ```
+/// use bertfit::tch::{Kind, Tensor};
+/// use bertfit::{Result, TorchContext};
+///
+/// fn mean(x: &Tensor) -> Result<Tensor> {
+///     x.f_mean(Kind::Float).doing("taking the mean")
+/// }
+/// # mean(&Tensor::from_slice(&[1.0_f32])).unwrap();
+/// ```
+pub trait TorchContext<T> {
+    /// The result, whose error is [`Error::Torch`] and says what was being done.
+    ///
+    /// # Errors
+    /// libtorch's.
     fn doing(self, what: &str) -> Result<T>;
 }
 

@@ -100,6 +100,9 @@ messages!(each_error_says_what_and_where, Error {
     OutOfMemory {
         problem: "`memory` is 9 MiB".to_owned(), rows: 1, longest: 512, plan: "17 MiB".to_owned()
     } => "`memory` is 9 MiB: training on 1 rows at once, the longest of 512 tokens, takes 17 MiB",
+    Other {
+        doing: "reading the table `films`".to_owned(), source: "no such table".into()
+    } => "failed while reading the table `films`",
     Worker { doing: "making batches" } => "a worker thread panicked while making batches",
 });
 

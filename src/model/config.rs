@@ -159,6 +159,11 @@ impl BertConfig {
         );
     }
 
+    /// Forgets the class names.
+    pub(crate) fn clear_class_names(&mut self) {
+        (self.id2label, self.label2id) = (None, None);
+    }
+
     /// What the model's inputs must keep within.
     pub fn limits(&self) -> Limits {
         Limits {

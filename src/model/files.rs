@@ -28,14 +28,16 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Writes the folder; it appears whole or not at all. In an existing one, other files
-    /// stay.
+    /// Writes the folder; a new one appears whole or not at all. In an existing one each file,
+    /// whole, takes the place of its namesake, one after another; other files stay, but for
+    /// those of another tokenizer.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let folder = NewFolder::create(dir)?;
+        let folder = NewFolder::create_or_fill(dir)?;
         self.write(folder.path())?;
+        self.tokenizer.remove_others(dir)?;
         folder.commit()
     }
 
@@ -45,7 +47,7 @@ impl ModelFiles {
             let path = folder.join(name);
             let parent = path.parent().unwrap_or(folder);
             std::fs::create_dir_all(parent).writing(parent)?;
-            json::write(&path, content)?;
+            json::write(&path, &of_float32(content.clone()))?;
         }
         weights::save(&folder.join(weights::WEIGHTS_FILE), &self.weights)?;
         self.tokenizer.save(folder)
@@ -64,4 +66,19 @@ impl ModelFiles {
         }
         Ok(())
     }
+}
+
+/// A configuration of weights that are float32, whatever its model's were before: transformers
+/// loads them as the file says.
+fn of_float32(mut content: Value) -> Value {
+    if let Value::Object(fields) = &mut content {
+        for (name, value) in fields.iter_mut() {
+            match name.as_str() {
+                "dtype" | "torch_dtype" if value.is_string() => *value = "float32".into(),
+                "encoder" | "decoder" => *value = of_float32(value.take()),
+                _ => {}
+            }
+        }
+    }
+    content
 }

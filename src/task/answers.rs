@@ -1,6 +1,8 @@
 //! From scores of tokens to answers: the best spans over all windows of a context, as
 //! transformers' example scripts choose them.
 
+use serde::Serialize;
+
 use crate::encode::{Encoding, context_tokens};
 
 /// An answer to a question.
@@ -17,7 +19,7 @@ pub struct Answer {
 }
 
 /// How answers are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Search {
     /// First and last tokens that are combined, and answers that are kept.
     pub(super) n_best: usize,

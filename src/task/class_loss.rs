@@ -1,12 +1,14 @@
 //! What a classifier is trained to make small.
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::Loss;
 
 /// The loss of classes of which each row has one. The default is plain cross-entropy.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClassLoss {
     /// Share of the target that is spread evenly over all classes (Szegedy et al. 2016),
     /// from 0 to below 1; default 0.

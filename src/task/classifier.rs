@@ -89,7 +89,8 @@ impl BertClassifier {
         }
     }
 
-    /// Loads a fitted classifier from a folder, onto the CPU.
+    /// Loads a fitted classifier from a folder, as [`saved`](Self::saved) does by default: onto the first
+    /// GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole classifier.
@@ -163,6 +164,10 @@ impl FineTuner for BertClassifier {
 
     fn main_metric(&self) -> &str {
         "accuracy"
+    }
+
+    fn training_settings(&self) -> serde_json::Value {
+        serde_json::json!({"loss": self.loss})
     }
 
     fn describe(&self, config: &mut BertConfig) {

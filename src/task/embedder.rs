@@ -168,7 +168,8 @@ impl BertEmbedder {
         }
     }
 
-    /// Loads a model of embeddings from a folder, onto the CPU.
+    /// Loads a model of embeddings from a folder, as [`saved`](Self::saved) does by default: onto the first
+    /// GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.
@@ -300,8 +301,9 @@ impl FineTuner for BertEmbedder {
     /// for, `rust_model.ot`.
     fn save_for_rust_bert(&self, dir: impl AsRef<Path>) -> Result<()> {
         let files = self.files();
-        let folder = NewFolder::create(dir.as_ref())?;
+        let folder = NewFolder::create_or_fill(dir.as_ref())?;
         files.write(folder.path())?;
+        files.tokenizer.remove_others(dir.as_ref())?;
         let on_cpu = |(name, weight): (&String, &Tensor)| {
             let weight = weight.detach().f_to_device(Device::Cpu)?;
             Ok((name.clone(), weight))

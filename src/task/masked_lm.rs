@@ -118,7 +118,8 @@ impl BertMaskedLm {
         }
     }
 
-    /// Loads a model with its head from a folder, onto the CPU.
+    /// Loads a model with its head from a folder, as [`saved`](Self::saved) does by default: onto the first
+    /// GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.
@@ -161,18 +162,7 @@ impl BertMaskedLm {
             return Err(Error::config("top_k", rule, top_k));
         }
         let encoder = self.encoder()?;
-        let encodings = encoder.encode(texts)?;
-        let is_mask = |&(_, &id): &(usize, &i64)| id == tokenizer.mask_id();
-        let places = |encoding: &Encoding| -> Vec<usize> {
-            let ids = encoding.input_ids.iter().enumerate();
-            ids.filter(is_mask).map(|(place, _)| place).collect()
-        };
-        let masks: Vec<Vec<usize>> = encodings.iter().map(places).collect();
-        if let Some(row) = masks.iter().position(Vec::is_empty) {
-            let (field, problem) = ("text".to_owned(), self.no_mask(&encodings[row]));
-            let problem = RowProblem::Field { field, problem };
-            return Err(Error::Row { row, problem });
-        }
+        let (encodings, masks) = self.masks(texts, &encoder)?;
         let inputs = |rows: &[usize]| {
             let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
             let inputs = encoder.inputs(&batch)?;
@@ -196,6 +186,36 @@ impl BertMaskedLm {
             Ok(())
         })?;
         Ok(fills)
+    }
+
+    /// Checks that [`fill_mask`](Self::fill_mask) can fill all texts, and computes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Row`] for a text without a `[MASK]` within the maximal length.
+    pub fn check_masks<T: Text + Sync>(&self, texts: &[T]) -> Result<()> {
+        self.masks(texts, &self.encoder()?).map(drop)
+    }
+
+    /// The texts with the places of their masks.
+    fn masks<T: Text + Sync>(
+        &self,
+        texts: &[T],
+        encoder: &TextEncoder,
+    ) -> Result<(Vec<Encoding>, Vec<Vec<usize>>)> {
+        let mask = self.backbone.tokenizer().mask_id();
+        let encodings = encoder.encode(texts)?;
+        let places = |encoding: &Encoding| -> Vec<usize> {
+            let ids = encoding.input_ids.iter().enumerate();
+            let masks = ids.filter(|&(_, &id)| id == mask);
+            masks.map(|(place, _)| place).collect()
+        };
+        let masks: Vec<Vec<usize>> = encodings.iter().map(places).collect();
+        if let Some(row) = masks.iter().position(Vec::is_empty) {
+            let (field, problem) = ("text".to_owned(), self.no_mask(&encodings[row]));
+            let problem = RowProblem::Field { field, problem };
+            return Err(Error::Row { row, problem });
+        }
+        Ok((encodings, masks))
     }
 
     /// Hidden states, `[M, H]` of the wanted places, else `[B, L, H]`.
@@ -275,6 +295,10 @@ impl FineTuner for BertMaskedLm {
 
     fn metric(&self) -> Box<dyn Metric<Tensor>> {
         Box::new(TokenAccuracy::default())
+    }
+
+    fn training_settings(&self) -> serde_json::Value {
+        serde_json::json!({"masking": self.masking})
     }
 
     fn describe(&self, config: &mut BertConfig) {

@@ -50,6 +50,20 @@ impl Predictions {
         (&self.labels.names()[best], scores[best])
     }
 
+    /// The `k` most probable classes of a row with their probabilities, the best first; all
+    /// where there are fewer. Of equals, the first.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn top_k(&self, row: usize, k: usize) -> Vec<(&str, f32)> {
+        let names = self.labels.names().iter().map(String::as_str);
+        let scores = self.probabilities.row(row);
+        let mut classes: Vec<_> = names.zip(scores.iter().copied()).collect();
+        classes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        classes.truncate(k);
+        classes
+    }
+
     /// [`best`](Self::best) of each row, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
         (0..self.len()).map(|row| self.best(row))

@@ -103,7 +103,10 @@ impl BertQuestionAnswererBuilder {
                 .unanswerable
                 .or(saved.map(|saved| saved.unanswerable))
                 .unwrap_or(false),
-            null_threshold: saved.map_or(0.0, |saved| saved.null_threshold),
+            null_threshold: saved
+                // It is of the head that is replaced.
+                .filter(|_| source.head != HeadWeights::Fresh)
+                .map_or(0.0, |saved| saved.null_threshold),
         };
         if settings.doc_stride >= max_length {
             let rule = format!("below {max_length}, the maximal length");
@@ -167,7 +170,8 @@ impl BertQuestionAnswerer {
         }
     }
 
-    /// Loads a fitted question answerer from a folder, onto the CPU.
+    /// Loads a fitted question answerer from a folder, as [`saved`](Self::saved) does by default: onto the first
+    /// GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.
@@ -338,6 +342,10 @@ impl FineTuner for BertQuestionAnswerer {
     /// The head's bias is the same for all places of a window.
     fn gradient_may_be_zero(&self, name: &str) -> bool {
         name == "qa_outputs.bias"
+    }
+
+    fn training_settings(&self) -> serde_json::Value {
+        serde_json::json!({"search": self.search})
     }
 
     fn describe(&self, config: &mut BertConfig) {

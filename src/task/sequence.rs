@@ -88,7 +88,10 @@ impl SequenceSource {
             max_length,
             long_text: self.long_text.or(saved_long_text),
             truncation: self.truncation.unwrap_or(saved.truncation),
-            thresholds: saved.thresholds,
+            // They are of the head that is replaced.
+            thresholds: saved
+                .thresholds
+                .filter(|_| source.head != HeadWeights::Fresh),
         };
         let dropout = source.dropout(config)?;
         let (backbone, head) = source

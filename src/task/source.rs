@@ -136,6 +136,8 @@ pub(super) fn is_a(config: &BertConfig, architecture: &str) -> bool {
 pub(super) fn describe(config: &mut BertConfig, architecture: &str, settings: &impl Serialize) {
     config.architectures = vec![architecture.to_owned()];
     config.problem_type = None;
+    // Those of another task, which would give its head another size in transformers.
+    config.clear_class_names();
     let settings = serde_json::to_value(settings).expect("plain numbers and names");
     config.other.insert(SETTINGS_KEY.to_owned(), settings);
 }
@@ -156,8 +158,9 @@ macro_rules! shared_settings {
         }
 
         /// The most tokens of a row, special tokens included. Default that of the
-        /// saved model in the folder; where there is none, 128, or the model's positions
-        /// if it has fewer.
+        /// saved model in the folder, all its positions if another library has saved it; where
+        /// there is none, 128 (384 for question answering), or the encoder's positions if it
+        /// has fewer.
         pub fn max_length(mut self, max_length: usize) -> Self {
             self.$($source).+.max_length = Some(max_length);
             self

@@ -48,7 +48,8 @@ pub struct TrainConfig {
     pub optimizer: AdamWConfig,
     /// The gradient's norm is cut to this; default 1, `None` for no limit.
     pub max_grad_norm: Option<f64>,
-    /// Weights that stay as they are; default none.
+    /// Weights that stay as they are, besides those that do not require gradients when the run
+    /// begins (`set_requires_grad(false)`); default none.
     pub freeze: Freeze,
     /// Whether what frozen layers make of each row is computed once and kept, instead
     /// of in every epoch; they then run without dropout. Default false.
@@ -64,7 +65,8 @@ pub struct TrainConfig {
     /// When to evaluate on the development set; default after each epoch.
     pub eval_every: EvalEvery,
     /// The number that tells which evaluation is the best (`accuracy`, `loss`, …);
-    /// default the task's own choice. Whether less of it is better, as of `loss`, or more, the
+    /// default the task's own choice. It may begin with `eval_`. That there is such a number is
+    /// found out before the first step. Whether less of it is better, as of `loss`, or more, the
     /// task says ([`FineTuner::less_is_better`](crate::FineTuner::less_is_better)).
     pub metric: Option<String>,
     /// Whether the weights of the best evaluation are put back in the end;
@@ -178,6 +180,12 @@ impl TrainConfig {
     pub(super) fn clip_factor(&self, norm: f64) -> f64 {
         let factor = self.max_grad_norm.map(|most| most / (norm + 1e-6));
         factor.map_or(1.0, |factor| factor.min(1.0))
+    }
+
+    /// `metric` without the prefix that it has in results.
+    pub(super) fn metric_name(&self) -> Option<&str> {
+        let name = self.metric.as_deref()?;
+        Some(name.strip_prefix("eval_").unwrap_or(name))
     }
 
     /// Checks every number.

@@ -32,10 +32,12 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// A number by its name: `loss`, or one of the metrics.
+    /// A number by its name: `loss`, `perplexity` (e to the power of the loss), or one of the
+    /// metrics.
     pub fn get(&self, name: &str) -> Option<f64> {
         match name {
             "loss" => Some(self.loss),
+            "perplexity" => Some(self.loss.exp()),
             _ => self.metrics.get(name).copied(),
         }
     }
@@ -46,7 +48,7 @@ impl Evaluation {
             let known: Vec<_> = self.metrics.keys().map(String::as_str).collect();
             Error::config(
                 "metric",
-                format!("loss or one of {}", known.join(", ")),
+                format!("loss, perplexity or one of {}", known.join(", ")),
                 name,
             )
         })

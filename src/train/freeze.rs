@@ -73,8 +73,8 @@ impl Freeze {
         }
     }
 
-    /// Freezes and unfreezes all weights accordingly, and returns the trainable
-    /// ones.
+    /// Freezes weights accordingly, and returns the trainable ones. What does not require a
+    /// gradient already, since its owner has frozen it or never trains it, stays so.
     pub(super) fn apply(
         self,
         variables: &BTreeMap<String, Tensor>,
@@ -90,7 +90,7 @@ impl Freeze {
         native::drop_gradients(variables.values()).doing("taking gradients away")?;
         let mut trainable = BTreeMap::new();
         for (name, variable) in variables {
-            let trained = !self.covers(name);
+            let trained = variable.requires_grad() && !self.covers(name);
             let _ = variable
                 .f_set_requires_grad(trained)
                 .doing("freezing weights")?;
@@ -106,6 +106,25 @@ impl Freeze {
             return Err(Error::config("freeze", rule, got));
         }
         Ok(trainable)
+    }
+}
+
+/// Which weights required gradients before a run; they do again when this is dropped.
+pub(super) struct Unfreeze(Vec<(Tensor, bool)>);
+
+impl Unfreeze {
+    pub(super) fn as_now(variables: &BTreeMap<String, Tensor>) -> Self {
+        let flag = |variable: &Tensor| (variable.shallow_clone(), variable.requires_grad());
+        Self(variables.values().map(flag).collect())
+    }
+}
+
+impl Drop for Unfreeze {
+    fn drop(&mut self) {
+        for (variable, required) in &self.0 {
+            // Only what is no leaf is refused, which no variable is.
+            let _ = variable.f_set_requires_grad(*required);
+        }
     }
 }
 

@@ -12,26 +12,27 @@ use crate::checkpoint::hex;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::fine_tuner::{FineTuner, ItemOf};
+use crate::model::ModelFiles;
 use crate::model::weights::bytes_of;
-use crate::model::{ModelFiles, Precision};
 
 /// What must be the same for a run to be resumed, and what should.
 #[derive(Debug, Serialize)]
 pub(super) struct Identity(Value);
 
 impl Identity {
-    /// Of a run that is about to start; `files` are the model's before its first step.
+    /// Of a run that is about to start, with the model as it is before its first step.
     pub(super) fn of<M: FineTuner>(
         config: &TrainConfig,
-        precision: Precision,
-        files: &ModelFiles,
+        model: &M,
         train: &dyn Dataset<Item = ItemOf<M>>,
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<Self> {
+        let files = &model.files();
         let dev = dev.map(|dev| data_set::<M>(dev)).transpose()?;
         Ok(Self(json!({
             "train_config": config,
-            "precision": precision,
+            "task": model.training_settings(),
+            "precision": model.backbone().precision(),
             "train": data_set::<M>(train)?,
             "dev": dev,
             "model": {

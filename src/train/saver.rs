@@ -99,6 +99,19 @@ impl Saver {
         Ok(Some(state))
     }
 
+    /// Checks that the newest checkpoint is of the run `identity`. One that cannot be read is no
+    /// problem, since nothing is to be taken from it.
+    pub(super) fn check(checkpoints: &Checkpoints, identity: &Identity) -> Result<()> {
+        let Some(&step) = checkpoints.steps()?.first() else {
+            return Ok(());
+        };
+        let path = checkpoints.path(step);
+        match json::read(&path.join(IDENTITY)) {
+            Ok(saved) => identity.check(&saved, &path),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The state in a step's checkpoint, which must be whole, once what is being written is
     /// on the disk.
     pub(super) fn go_back(&mut self, step: usize) -> Result<RunState> {

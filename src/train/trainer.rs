@@ -5,8 +5,11 @@ use tch::Device;
 
 use super::callback::Callback;
 use super::config::TrainConfig;
+use super::freeze::Unfreeze;
+use super::identity::Identity;
 use super::report::TrainReport;
 use super::run::Run;
+use super::saver::Saver;
 use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
 use crate::encode::{lengths, load};
@@ -87,11 +90,33 @@ impl<'c> Trainer<'c> {
         let encoder = model.backbone().encoder();
         encoder.checkpoint_gradients(self.config.gradient_checkpointing);
         encoder.make_gradient_sparse(model.backbone().device() == Device::Cpu);
+        let unfreeze = Unfreeze::as_now(&model.backbone().named_variables());
         let report = self.run_to_the_end(model, train, dev);
+        drop(unfreeze);
         // Nobody else's backward pass knows of either.
         encoder.checkpoint_gradients(false);
         encoder.make_gradient_sparse(false);
         report
+    }
+
+    /// Checks that the newest checkpoint, if there is one, is of this run, and trains nothing:
+    /// for a run whose results are known already.
+    ///
+    /// # Errors
+    /// [`Error::OtherRun`](crate::Error::OtherRun) with what differs.
+    pub fn check_run<M: FineTuner>(
+        &self,
+        model: &M,
+        train: &dyn Dataset<Item = ItemOf<M>>,
+        dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
+    ) -> Result<()> {
+        match &self.checkpoints {
+            Some(checkpoints) => {
+                let identity = Identity::of(&self.config, model, train, dev)?;
+                Saver::check(checkpoints, &identity)
+            }
+            None => Ok(()),
+        }
     }
 
     fn run_to_the_end<M: FineTuner>(
@@ -116,6 +141,7 @@ impl<'c> Trainer<'c> {
         run.open_checkpoints(self.checkpoints.as_ref(), train)?;
         run.check_memory(&lengths)?;
         run.check_data(&collator, train)?;
+        run.check_metric()?;
         let device = model.backbone().device();
         let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
         run.start(train, self.cache_memory.unwrap_or(CACHE_MEMORY))?;

@@ -3,6 +3,7 @@
 //! contract.
 
 mod embeddings;
+mod flags;
 mod freezing;
 mod hostile;
 mod long_texts;
@@ -267,6 +268,22 @@ fn hidden_tokens_are_guessed() {
         assert_eq!(first.as_array().expect("three guesses").len(), 3);
         assert!(first[0]["token"].is_string() && first[0]["score"].is_number());
     }
+    // Texts without masks are evaluated.
+    let words = "--model @packed --test @train.txt --out @scored --max-length 16 --quiet";
+    let results = bench.run("masked_lm", words);
+    let loss = results["test_loss"].as_f64().expect("a loss");
+    assert_eq!(results["test_perplexity"], json!(loss.exp()));
+    // A mask that is cut off is found before training, with its row in the file.
+    let cut = format!("no\n{} [MASK]\n", "film ".repeat(20));
+    std::fs::write(bench.0.path().join("cut.txt"), cut).expect("a file");
+    let words = format!(
+        "--model {model} --train @train.txt --test @cut.txt --out @wrong --max-length 16 --quiet"
+    );
+    let (status, errors) = bench.fails("masked_lm", &words);
+    assert_eq!(status, 1, "{errors}");
+    let problem = "cut.txt: row 1: field `text`: no [MASK] in its first 16 tokens";
+    assert!(errors.contains(problem), "{errors}");
+    assert!(!bench.0.path().join("wrong").exists());
     // What was learnt is where another recipe starts.
     let labelled = "text\tlabel\na film\t1\nno film\t0\n";
     std::fs::write(bench.0.path().join("labelled.tsv"), labelled).expect("a file");

@@ -11,15 +11,15 @@ fn a_folder_with_files_is_refused_unless_it_may_be_overwritten() {
     let path = dir.path().join("run");
     let folder = RunFolder::create(&path, false).expect("a new folder");
     folder.write_predictions([1, 2]).expect("a file");
+    folder.write_answers(&["yes"]).expect("a file");
     let error = RunFolder::create(&path, false)
         .expect_err("not empty")
         .to_string();
     assert_eq!(error, format!("{} is not empty", path.display()));
     RunFolder::create(&path, true).expect("the same folder");
-    assert!(
-        !path.join("predictions.jsonl").exists(),
-        "an earlier run's predictions are left"
-    );
+    for name in ["predictions.jsonl", "predictions.json"] {
+        assert!(!path.join(name).exists(), "an earlier run's {name} is left");
+    }
 }
 
 #[test]

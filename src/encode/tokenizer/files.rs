@@ -227,6 +227,7 @@ impl Source {
     /// Writes the folder's files.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).writing(dir)?;
+        self.remove_others(dir)?;
         write(&dir.join(VOCAB), &self.vocab_bytes)?;
         write_json(&dir.join(CONFIG), self.config.to_map())?;
         write_json(&dir.join(SPECIAL_TOKENS), self.config.special_tokens_map())?;
@@ -234,6 +235,21 @@ impl Source {
             Some(bytes) => write(&dir.join(TOKENIZER), bytes),
             None => Ok(()),
         }
+    }
+
+    /// Removes the files of an earlier tokenizer that [`write`](Self::write) does not replace,
+    /// and that would be read along with its own.
+    pub(super) fn remove_others(&self, dir: &Path) -> Result<()> {
+        let stale = [
+            Some(ADDED_TOKENS),
+            self.tokenizer_json.is_none().then_some(TOKENIZER),
+        ];
+        for path in stale.into_iter().flatten().map(|name| dir.join(name)) {
+            if path.exists() {
+                fs::remove_file(&path).writing(&path)?;
+            }
+        }
+        Ok(())
     }
 }
 

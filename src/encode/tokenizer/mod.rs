@@ -130,13 +130,18 @@ impl Tokenizer {
     /// Writes `vocab.txt`, `tokenizer_config.json`, `special_tokens_map.json`
     /// and, if it was read from a folder with one, `tokenizer.json`, so that
     /// transformers loads the same tokenizer. `vocab.txt` and `tokenizer.json`
-    /// are written byte for byte as they were read.
+    /// are written byte for byte as they were read. Another tokenizer's files do not stay.
     ///
     /// # Errors
     ///
     /// The folder or a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.inner.source.write(dir)
+    }
+
+    /// Removes what [`save`](Self::save) does not replace of another tokenizer's files.
+    pub(crate) fn remove_others(&self, dir: &Path) -> Result<()> {
+        self.inner.source.remove_others(dir)
     }
 
     /// The content of `vocab.txt`.

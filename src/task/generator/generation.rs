@@ -94,26 +94,18 @@ impl FromStr for StopBeams {
 }
 
 impl Generation {
-    /// Checks all numbers, for a model that knows so many tokens and writes texts of up to
-    /// `longest` of them.
+    /// Checks every number; a model has limits of its own besides.
     ///
     /// # Errors
-    /// When a number is out of its range.
-    pub(super) fn validate(&self, vocab_size: usize, longest: usize) -> Result<()> {
-        let range = |field, (least, most): (usize, usize), got: usize, why: &str| {
-            let rule = format!("from {least} to {most}{why}");
-            match (least..=most).contains(&got) {
-                true => Ok(()),
-                false => Err(Error::config(field, rule, got)),
-            }
-        };
-        if let Some(tokens) = self.max_new_tokens {
-            let why = ", the decoder's positions";
-            range("max_new_tokens", (1, longest), tokens, why)?;
+    /// [`Error::Config`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("max_new_tokens", self.max_new_tokens),
+            ("num_beams", Some(self.num_beams)),
+        ];
+        if let Some((field, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
+            return Err(Error::config(field, "at least 1", 0));
         }
-        // Each step chooses from twice as many candidates.
-        let beams = (1, vocab_size / 2);
-        range("num_beams", beams, self.num_beams, ", half the vocabulary")?;
         if self.do_sample && self.num_beams > 1 {
             return Err(Error::config(
                 "num_beams",
@@ -131,6 +123,23 @@ impl Generation {
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             let rule = "above 0 and at most 1";
             return Err(Error::config("top_p", rule, self.top_p));
+        }
+        Ok(())
+    }
+
+    /// The same for a model that knows so many tokens and writes texts of up to `longest` of
+    /// them.
+    pub(super) fn validate_for(&self, vocab_size: usize, longest: usize) -> Result<()> {
+        self.validate()?;
+        if let Some(tokens) = self.max_new_tokens.filter(|&tokens| tokens > longest) {
+            let rule = format!("at most {longest}, the decoder's positions");
+            return Err(Error::config("max_new_tokens", rule, tokens));
+        }
+        // Each step chooses from twice as many candidates.
+        let most = vocab_size / 2;
+        if self.num_beams > most {
+            let rule = format!("at most {most}, half the vocabulary");
+            return Err(Error::config("num_beams", rule, self.num_beams));
         }
         Ok(())
     }

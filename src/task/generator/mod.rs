@@ -230,7 +230,8 @@ impl BertGenerator {
         }
     }
 
-    /// Loads a fitted generator from a folder, onto the CPU.
+    /// Loads a fitted generator from a folder, as [`saved`](Self::saved) does by default: onto the first
+    /// GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.
@@ -363,6 +364,13 @@ impl FineTuner for BertGenerator {
     fn save_for_rust_bert(&self, _dir: impl AsRef<Path>) -> Result<()> {
         let rule = "one that rust-bert has";
         Err(Error::config("model", rule, ARCHITECTURE))
+    }
+
+    fn training_settings(&self) -> serde_json::Value {
+        serde_json::json!({
+            "label_smoothing": self.label_smoothing,
+            "predict_with_generate": self.predict_with_generate,
+        })
     }
 
     fn files(&self) -> ModelFiles {

@@ -109,7 +109,7 @@ impl BertGenerator {
     pub(super) fn limits(&self, generation: &Generation) -> Result<Limits> {
         let tokenizer = self.backbone.tokenizer();
         let positions = self.config.decoder.max_position_embeddings as usize;
-        generation.validate(tokenizer.vocab_size(), positions)?;
+        generation.validate_for(tokenizer.vocab_size(), positions)?;
         Ok(Limits {
             start: tokenizer.cls_id(),
             end: tokenizer.sep_id(),

@@ -126,7 +126,7 @@ impl Trained {
         };
         let sparse = backbone.device() == Device::Cpu && backbone.encoder().words_are_own();
         for (name, weight) in backbone.named_variables() {
-            if config.freeze.covers(&name) {
+            if config.freeze.covers(&name) || !weight.requires_grad() {
                 continue;
             }
             let bytes = bytes(&weight);

@@ -80,9 +80,9 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
             return Ok(false);
         };
         self.state.evaluated_at = Some(step);
-        let name = self.config.metric.as_deref();
+        let name = self.config.metric_name();
         let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
-        let is_best = self.best.offer(value, step, &self.trainable)?;
+        let is_best = self.best.offer(value, step, &self.changing)?;
         let record = EvalRecord::new(step, self.state.epoch, &evaluation);
         for callback in self.callbacks.iter_mut() {
             if callback.on_evaluate(&record, is_best) == Control::Stop {

@@ -28,10 +28,7 @@ impl<M: FineTuner> Run<'_, '_, M> {
                 false => Ok(()),
             };
         };
-        let backbone = self.model.backbone();
-        let files = self.model.files();
-        let identity =
-            Identity::of::<M>(self.config, backbone.precision(), &files, train, self.dev)?;
+        let identity = Identity::of(self.config, self.model, train, self.dev)?;
         let mut saver = Saver::new(checkpoints, identity)?;
         let keep_best = self.config.keep_best;
         let needs = |state: &RunState| {
@@ -65,7 +62,7 @@ impl<M: FineTuner> Run<'_, '_, M> {
         if let Some(best) = kept {
             saver.load_weights(best, &files.weights)?;
         }
-        let weights = kept.map(|_| copies(&self.trainable)).transpose()?;
+        let weights = kept.map(|_| copies(&self.changing)).transpose()?;
         self.best.resume(state.best, weights);
         saver.load_weights(step, &files.weights)?;
         self.optimizer.load_state(&saver.optimizer_state(step)?)?;

@@ -15,6 +15,7 @@ use super::best::Best;
 use super::callback::Callback;
 use super::config::TrainConfig;
 use super::data_check::{MOST_ROWS, check_data};
+use super::evaluation::evaluate;
 use super::frozen_cache::FrozenCache;
 use super::memory::{Copies, Planner};
 use super::optimizer::AdamW;
@@ -22,8 +23,8 @@ use super::report::{Plan, Stopped, TrainReport};
 use super::saver::Saver;
 use super::state::{RunState, Totals};
 use super::warning::Warning;
-use crate::data::Dataset;
-use crate::encode::{Batch, mix};
+use crate::data::{Dataset, Subset};
+use crate::encode::{Batch, Collator, mix};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf, TargetOf, backward};
 use crate::native;
@@ -37,7 +38,9 @@ pub(super) struct Run<'a, 'c, M: FineTuner> {
     dev: Option<&'a dyn Dataset<Item = ItemOf<M>>>,
     plan: Plan,
     optimizer: AdamW,
-    trainable: BTreeMap<String, Tensor>,
+    /// What the run may change: the weights that it trains, and what a forward pass moves by
+    /// itself, such as the running mean of a norm.
+    changing: BTreeMap<String, Tensor>,
     best: Best,
     state: RunState,
     saver: Option<Saver>,
@@ -87,6 +90,10 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let size = |tensors: &BTreeMap<String, Tensor>| tensors.values().map(Tensor::numel).sum();
         let trainable_parameters: usize = size(&trainable);
         let all: usize = size(&variables);
+        let changing = variables
+            .into_iter()
+            .filter(|(name, _)| !config.freeze.covers(name))
+            .collect();
 
         let plan = Plan {
             total_steps: 0,
@@ -96,10 +103,6 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             frozen_parameters: all - trainable_parameters,
             resumed_step: 0,
         };
-        let shallow = trainable
-            .iter()
-            .map(|(name, x)| (name.clone(), x.shallow_clone()))
-            .collect();
         let copies = Copies {
             best: config.keep_best && dev.is_some(),
             checkpoint: writes_checkpoints,
@@ -108,8 +111,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         // Before the moments are made, which are a part of it.
         let device = model.backbone().device();
         let memory = config.memory.bytes(device, planner.weights())?;
-        let optimizer = AdamW::new(shallow, config.optimizer)?;
-        let metric = config.metric.as_deref().unwrap_or(model.main_metric());
+        let optimizer = AdamW::new(trainable, config.optimizer)?;
+        let metric = config.metric_name().unwrap_or(model.main_metric());
         Ok(Self {
             config,
             callbacks,
@@ -117,7 +120,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             dev,
             plan,
             optimizer,
-            trainable,
+            changing,
             best: Best::new(
                 model.less_is_better(metric),
                 config.early_stopping,
@@ -161,6 +164,10 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         for callback in self.callbacks.iter_mut() {
             callback.on_start(&self.plan);
         }
+        if self.config.cache_frozen && self.model.training_collator()?.draws() {
+            let rule = "false where the inputs of a row are others in each epoch";
+            return Err(Error::config("cache_frozen", rule, true));
+        }
         if self.config.cache_frozen && !self.has_ended() {
             let layers = self.model.backbone().config().num_hidden_layers as usize;
             let frozen = self.config.freeze.frozen_layers(layers);
@@ -183,6 +190,27 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             let warnings = check_data(collator, train, self.dev, MOST_ROWS)?;
             warnings.into_iter().for_each(|warning| self.warn(warning));
         }
+        Ok(())
+    }
+
+    /// A metric that no evaluation reports is an error now, and not after the first epoch.
+    pub(super) fn check_metric(&self) -> Result<()> {
+        let (metric, rows) = (self.config.metric_name(), self.config.eval_batch_size);
+        let Some(dev) = self.dev else {
+            if metric.is_some() || self.config.early_stopping.is_some() {
+                log::warn!("a metric and early stopping do nothing without a development set");
+            }
+            return Ok(());
+        };
+        let Some(name) = metric.filter(|_| self.plan.resumed_step == 0) else {
+            return Ok(());
+        };
+        let few = evaluate(self.model, &Subset::first(dev, rows), rows);
+        if few.is_ok_and(|few| few.get(name).is_some()) {
+            return Ok(());
+        }
+        // Some numbers are of certain rows alone, such as the F1 of a rare label.
+        evaluate(self.model, dev, rows)?.main(name)?;
         Ok(())
     }
 
@@ -285,7 +313,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         if let Some(saver) = &mut self.saver {
             saver.finish()?;
         }
-        self.best.restore(&self.trainable)?;
+        self.best.restore(&self.changing)?;
         let seen = self.state.seen;
         let was_zero = seen.rows > 0 && seen.loss == 0.0 && self.state.skipped_steps == 0;
         if was_zero && !self.state.warnings.contains(&Warning::NothingToLearn) {

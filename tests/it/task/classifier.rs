@@ -1,8 +1,10 @@
 //! The classifier as a user meets it: building, predicting, saving, loading.
 
+use std::path::Path;
+
 use bertfit::{
-    BertClassifier, BertClassifierBuilder, BertConfig, Error, Example, FineTuner, TrainConfig,
-    Truncation,
+    BertClassifier, BertClassifierBuilder, BertConfig, BertQuestionAnswerer, Error, Example,
+    FineTuner, TrainConfig, Truncation,
 };
 use proptest::prelude::*;
 
@@ -284,4 +286,52 @@ fn a_fitted_model_can_move_to_another_thread() {
     fn moves<T: Send>() {}
     moves::<BertClassifier>();
     moves::<bertfit::Predictions>();
+}
+
+/// As transformers would read them: an older tokenizer's files beside a vocabulary that they do
+/// not fit, labels of another task, and the kind of weights that the model once had.
+#[test]
+fn a_saved_folder_says_nothing_that_is_no_longer_so() {
+    let names = ["dtype", "torch_dtype"].map(|name| (name, "float16".into()));
+    let labels = serde_json::json!({"0": "a", "1": "b", "2": "c"});
+    let source = with_config(
+        &tiny(),
+        &[names[0].clone(), names[1].clone(), ("id2label", labels)],
+    );
+    let saved = tempfile::tempdir().expect("a temporary folder");
+    for name in ["tokenizer.json", "added_tokens.json", "notes.txt"] {
+        std::fs::write(saved.path().join(name), "{}").expect("a file");
+    }
+    let answerer = BertQuestionAnswerer::builder(source.path()).build();
+    let answerer = answerer.expect("a question answerer");
+    answerer.save(saved.path()).expect("a saved model");
+    let config = BertConfig::from_dir(saved.path()).expect("a configuration");
+    for name in ["dtype", "torch_dtype"] {
+        assert_eq!(config.other[name], "float32");
+    }
+    assert_eq!(config.class_names(saved.path()).expect("no names"), None);
+    let has = |name: &str| saved.path().join(name).exists();
+    assert!(!has("tokenizer.json") && !has("added_tokens.json") && has("notes.txt"));
+    BertQuestionAnswerer::load(saved.path()).expect("the same model");
+}
+
+/// Nothing can be moved there from beside it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_is_a_link_to_another_file_system_can_be_saved_into() {
+    let other = Path::new("/dev/shm");
+    if !other.is_dir() {
+        return;
+    }
+    let place = tempfile::tempdir_in(other).expect("a temporary folder");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let link = dir.path().join("model");
+    std::os::unix::fs::symlink(place.path(), &link).expect("a link");
+    classifier().save(&link).expect("a saved model");
+    BertClassifier::load(&link).expect("a classifier");
+    // Nothing else is left there.
+    assert_eq!(
+        std::fs::read_dir(place.path()).expect("a folder").count(),
+        5
+    );
 }

@@ -2,8 +2,8 @@
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    BertClassifier, BertMaskedLm, Collator, Dataset, FineTuner, Inputs, Masking, TokenBlocks,
-    TrainConfig,
+    BertClassifier, BertMaskedLm, Collator, Dataset, FineTuner, Inputs, MaskCollator, Masking,
+    Padding, TokenBlocks, TrainConfig,
 };
 use rust_bert::pipelines::common::{ModelResource, ModelType};
 use rust_bert::pipelines::masked_language::{MaskedLanguageConfig, MaskedLanguageModel};
@@ -377,4 +377,28 @@ fn a_run_with_hidden_tokens_is_the_same_each_time_and_in_bf16_nearly() {
         let (third, _) = run(bertfit::Precision::Bf16);
         assert!((first - third).abs() < 0.05 * first, "{first} {third}");
     }
+}
+
+/// The places of what is hidden are those of the batch, however long it is made.
+#[test]
+fn rows_of_a_fixed_length_hide_the_same_tokens() {
+    let model = of_transformers();
+    let blocks = TokenBlocks::by_text(&reference(), model.backbone().tokenizer(), 64);
+    let blocks = blocks.expect("blocks");
+    let blocks: Vec<_> = (0..blocks.len())
+        .map(|row| blocks.get(row).expect("a block"))
+        .collect();
+    let batch = |padding: Padding| {
+        let encoder = model.encoder().expect("an encoder").padding(padding);
+        let collator = MaskCollator::new(encoder, Masking::default()).expect("a collator");
+        collator.collate(&blocks).expect("a batch")
+    };
+    let words = |padding: Padding| {
+        let batch = batch(padding);
+        let ids = batch.inputs.input_ids().reshape([-1]);
+        ids.index_select(0, batch.inputs.places().expect("places"))
+    };
+    let longest = batch(Padding::Longest).inputs.size().1;
+    assert!(longest < 100);
+    assert_eq!(words(Padding::Fixed(100)), words(Padding::Longest));
 }

@@ -174,6 +174,14 @@ fn no_answer_is_an_answer_too() {
     assert!(Some(metrics["f1"]) >= report.best_metric);
     assert_eq!(metrics["f1"], 100.0);
     assert_eq!((metrics["HasAns_f1"], metrics["NoAns_f1"]), (100.0, 100.0));
+    // It is of that head, and of no other.
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let saved = dir.path().join("model");
+    answerer.save(&saved).expect("a saved model");
+    let again = BertQuestionAnswerer::load(&saved).expect("a question answerer");
+    assert_eq!(again.null_threshold(), answerer.null_threshold());
+    let fresh = BertQuestionAnswerer::builder(&saved).fresh_head().build();
+    assert_eq!(fresh.expect("a question answerer").null_threshold(), 0.0);
     let answers = answerer.predict_n_best(&rows).expect("answers");
     for (answers, row) in answers.iter().zip(&rows) {
         assert_eq!(answers[0].text.is_empty(), row.answers.is_empty());

@@ -109,6 +109,10 @@ fn several_classes_are_learnt_with_thresholds_that_are_saved() {
     let again = BertMultiLabelClassifier::load(&saved).expect("a classifier");
     assert_eq!(again.thresholds(), model.thresholds());
     assert_eq!(again.predict(&rows).expect("predictions"), predictions);
+    // They are of that head, and of no other.
+    let fresh = BertMultiLabelClassifier::builder(&saved).fresh_head();
+    let fresh = fresh.labels(["one", "two"]).build().expect("a classifier");
+    assert_eq!(fresh.thresholds(), [0.5; 2]);
     // It is no classifier of one class, nor a regressor.
     let error = BertClassifier::load(&saved).expect_err("another problem");
     assert!(error.to_string().contains("problem_type"), "{error}");

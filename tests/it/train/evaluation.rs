@@ -211,7 +211,7 @@ fn an_unknown_metric_names_the_known_ones() {
         .expect_err("a typing error");
     let error = error.to_string();
     assert!(
-        error.starts_with("`metric` must be loss or one of accuracy, "),
+        error.starts_with("`metric` must be loss, perplexity or one of accuracy, "),
         "{error}"
     );
     assert!(error.ends_with(", got acuracy"), "{error}");

@@ -1,11 +1,12 @@
 //! Which weights move, and the check that gradients flow accordingly.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use bertfit::tch::Tensor;
+use bertfit::tch::{Kind, Reduction, Tensor};
 use bertfit::{
     Backbone, BertClassifier, ClassCollator, FineTuner, Freeze, Inputs, Linear, Loss, Result,
-    TrainConfig, Warmup,
+    TorchContext, TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
@@ -45,7 +46,7 @@ fn frozen_weights_do_not_move_and_all_others_do() {
 }
 
 #[test]
-fn frozen_weights_take_no_gradient_memory() {
+fn a_run_leaves_no_gradients_and_all_weights_as_they_were_to_train() {
     let mut model = classifier();
     run(
         &mut model,
@@ -67,7 +68,7 @@ fn frozen_weights_take_no_gradient_memory() {
     let loss = model.loss(&logits, &batch.target).expect("a loss");
     loss.sum.backward();
     for (name, has_one) in gradients(&model) {
-        assert_eq!(has_one, !Freeze::Layers(1).covers(&name), "{name}");
+        assert!(has_one, "{name}");
     }
 }
 
@@ -144,4 +145,92 @@ fn a_trainable_weight_without_a_gradient_is_an_error_at_step_one() {
     );
     let mut model = build(Backbone::builder(tiny()).without_pooler());
     model.fit(&eight(), &eight(), &fast()).expect("a run");
+}
+
+/// What its owner has frozen is not trained, and is as before when a run is over.
+#[test]
+fn what_does_not_require_gradients_stays_as_it_is() {
+    let biases = |name: &str| name.ends_with("bias");
+    let mut model = classifier();
+    for (name, variable) in model.backbone().named_variables() {
+        let _ = variable.set_requires_grad(biases(&name));
+    }
+    let before = weights(&model);
+    let config = TrainConfig {
+        freeze: Freeze::Layers(1),
+        warmup: Warmup::Steps(0),
+        ..fast()
+    };
+    let report = run(&mut model, config).expect("a run");
+    let mut trained = 0;
+    for (name, after) in weights(&model) {
+        let is_trained = biases(&name) && !Freeze::Layers(1).covers(&name);
+        if !name.ends_with("key.bias") {
+            assert_eq!(after != before[&name], is_trained, "{name}");
+        }
+        trained += usize::from(is_trained) * after.numel();
+    }
+    assert_eq!(report.plan.trainable_parameters, trained);
+    for (name, variable) in model.backbone().named_variables() {
+        assert_eq!(variable.requires_grad(), biases(&name), "{name}");
+    }
+}
+
+/// A head with a running mean that no gradient moves.
+struct Centred(Backbone, Linear, ClassCollator, RefCell<Tensor>);
+
+impl FineTuner for Centred {
+    type Collator = ClassCollator;
+
+    fn backbone(&self) -> &Backbone {
+        &self.0
+    }
+    fn collator(&self) -> Result<ClassCollator> {
+        Ok(self.2.clone())
+    }
+    fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let pooled = self.0.encoder().pooled(inputs, train)?; // [B, H]
+        let mut mean = self.3.borrow_mut();
+        if train {
+            let batch = pooled.detach().mean_dim(0, false, Kind::Float);
+            let moved = bertfit::tch::no_grad(|| mean.f_lerp_(&batch, 0.1));
+            let _ = moved.doing("moving the mean")?;
+        }
+        self.1.forward(&(pooled - &*mean))
+    }
+    fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
+        let sum = logits.f_cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0);
+        Ok(Loss {
+            sum: sum.doing("computing the loss")?,
+            count: target.size()[0] as f64,
+        })
+    }
+}
+
+#[test]
+fn what_a_head_moves_by_itself_belongs_to_the_best_evaluation_too() {
+    let (backbone, (head, mean)) = Backbone::builder(tiny())
+        .build(|root, config| {
+            let head = Linear::new(&(root / "head"), config.hidden_size, 2, 0.02)?;
+            let mean = root.f_zeros_no_train("mean", &[config.hidden_size]);
+            Ok((head, mean.doing("making a mean")?))
+        })
+        .expect("a model");
+    let collator = classifier().collator().expect("a collator");
+    let mut model = Centred(backbone, head, collator, RefCell::new(mean));
+    // So high a rate that it soon gets worse.
+    let config = TrainConfig {
+        epochs: 6.0,
+        learning_rate: 0.5,
+        ..fast()
+    };
+    let report = model.fit(&eight(), &eight(), &config).expect("a run");
+    assert!(
+        report.best_step < Some(report.global_step),
+        "the last is the best"
+    );
+    assert!(model.3.borrow().abs().sum(Kind::Float).double_value(&[]) > 0.0);
+    let loss = model.evaluate(&eight()).expect("an evaluation").loss;
+    let best = report.best_metric.expect("a loss");
+    assert!((loss - best).abs() < 1e-5, "{loss} {best}");
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bertfit::tch::Tensor;
 use bertfit::{
-    BertClassifier, Dataset, Error, Example, FineTuner, Freeze, LogRecord, TrainConfig,
-    TrainReport, Trainer, Warmup,
+    BertClassifier, BertMaskedLm, Dataset, Error, Example, FineTuner, Freeze, LogRecord,
+    TrainConfig, TrainReport, Trainer, Warmup,
 };
 
 use super::trainer::{fast, weights};
@@ -154,4 +154,15 @@ fn there_must_be_something_to_cache() {
         panic!("{refused}")
     };
     assert_eq!(field, "cache_frozen");
+}
+
+#[test]
+fn what_is_hidden_anew_in_each_epoch_cannot_be_cached() {
+    let mut model = BertMaskedLm::builder(tiny()).build().expect("a model");
+    let texts: Vec<String> = eight().into_iter().map(|row| row.text).collect();
+    let blocks = model.blocks(&texts).expect("blocks");
+    let error = model.fit(&blocks, &blocks, &head_only());
+    let expected = "`cache_frozen` must be false where the inputs of a row are others in each \
+                    epoch, got true";
+    assert_eq!(error.expect_err("no cache").to_string(), expected);
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use bertfit::checkpoint::verify;
 use bertfit::tch::Tensor;
 use bertfit::{
-    BertClassifier, Callback, CheckpointEvery, Checkpoints, Control, EarlyStopping, Error,
-    EvalEvery, Example, Result, StepRecord, Stopped, TrainConfig, TrainReport, Trainer,
+    BertClassifier, Callback, CheckpointEvery, Checkpoints, ClassLoss, Control, EarlyStopping,
+    Error, EvalEvery, Example, Result, StepRecord, Stopped, TrainConfig, TrainReport, Trainer,
 };
 use serde_json::Value;
 
@@ -328,6 +328,21 @@ fn another_run_is_refused_with_what_differs() {
         other_model[1].starts_with("model.weights: "),
         "{other_model:?}"
     );
+
+    // The loss is in no file of the model.
+    let mut model = BertClassifier::builder(crate::fixture::tiny())
+        .labels(["good", "bad"])
+        .loss(ClassLoss {
+            label_smoothing: 0.1,
+            ..ClassLoss::default()
+        })
+        .build()
+        .expect("a classifier");
+    let outcome = Trainer::new(config())
+        .map(|trainer| trainer.checkpoints(resume()))
+        .and_then(|mut trainer| trainer.run(&mut model, &rows(), Some(&eight())));
+    let other_loss = differences(outcome.map(|report| (report, BTreeMap::new())));
+    assert_eq!(other_loss, ["task.loss.label_smoothing: 0.0, now 0.1"]);
 
     let error = run(checkpoints(dir.path()), 0).expect_err("checkpoints of an earlier run");
     let expected = "a checkpoint of an earlier run; resume it, or remove it";
