@@ -100,6 +100,7 @@ fn predict(
             start,
             end,
             score,
+            ..
         } = answer;
         json!({"id": id, "text": text, "start": start, "end": end, "score": score})
     };

@@ -7,12 +7,13 @@ use std::path::Path;
 use tch::{Device, Tensor};
 
 use crate::data::{Dataset, Text};
-use crate::encode::{Collator, Inputs, TextEncoder, load};
+use crate::encode::{Batch, Collator, Inputs, Sampler, TextEncoder, lengths, load};
 use crate::error::{Result, TorchContext};
 use crate::metrics::{Metric, NoMetric};
 use crate::model::{Backbone, BertConfig, ModelFiles};
+use crate::native::OneDnn;
 use crate::predict;
-use crate::train::{Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
+use crate::train::{Control, Evaluation, TrainConfig, TrainReport, Trainer, evaluate};
 
 /// The loss of one batch, not yet divided: the trainer divides by the count of the
 /// whole optimizer step, so that gradient accumulation, token-level losses and
@@ -62,7 +63,9 @@ pub trait FineTuner: Sized {
     }
 
     /// The head's output for a batch, the one forward path of training,
-    /// evaluation and prediction. `train` turns dropout on; `inputs` are on the model's
+    /// evaluation and prediction. It is computed in the model's precision where
+    /// [`Backbone::in_precision`] calls it, as [`training_loss`](Self::training_loss) and
+    /// evaluations do, and else in float32. `train` turns dropout on; `inputs` are on the model's
     /// device ([`Batch::to_device`](crate::Batch::to_device)).
     ///
     /// # Errors
@@ -193,6 +196,43 @@ pub trait FineTuner: Sized {
             Device::Cpu,
             |_: &Vec<usize>, _| Ok(true),
         )
+    }
+
+    /// Calls `consume` with each batch of a pass over `dataset`, for a training loop of one's own.
+    /// A batch is on the model's device, and the next ones are made on another thread meanwhile.
+    /// What the collator draws depends on `epoch` and the row.
+    ///
+    /// # Errors
+    /// When an example cannot be read or used, and those of `consume`.
+    fn for_each_batch(
+        &self,
+        dataset: &dyn Dataset<Item = ItemOf<Self>>,
+        sampler: &Sampler,
+        epoch: usize,
+        mut consume: impl FnMut(Batch<TargetOf<Self>>) -> Result<Control>,
+    ) -> Result<()> {
+        let collator = self.training_collator()?;
+        let lengths = lengths(dataset, &collator, sampler.needs_lengths())?;
+        let pass = sampler.pass(&lengths, epoch);
+        let device = self.backbone().device();
+        load(
+            dataset,
+            &collator,
+            pass.iter(),
+            epoch as u64,
+            device,
+            |_, batch| Ok(consume(batch)? == Control::Continue),
+        )
+    }
+
+    /// The gradients of a [`training_loss`](Self::training_loss), added to those that are there.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    fn backward(&self, loss: &Loss) -> Result<()> {
+        let device = self.backbone().device();
+        let _products = OneDnn::begin(device).doing("choosing oneDNN")?;
+        backward(self, &loss.sum)
     }
 
     /// The logits of each text in evaluation mode, in the order of `texts`. Rows

@@ -71,6 +71,12 @@ pub struct Common {
     /// Highest learning rate
     #[arg(long, default_value_t = 2e-5)]
     pub lr: f64,
+    /// Highest learning rate of the head; default as --lr
+    #[arg(long)]
+    pub head_lr: Option<f64>,
+    /// What the learning rate of a layer is of that of the layer above
+    #[arg(long, default_value_t = 1.0)]
+    pub layer_decay: f64,
     /// AdamW's decay of weights (not of biases and norms)
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
@@ -189,6 +195,8 @@ impl Common {
             eval_batch_size: self.eval_batch_size,
             accumulate: self.accumulate,
             learning_rate: self.lr,
+            layer_decay: self.layer_decay,
+            head_learning_rate: self.head_lr,
             schedule: self.schedule,
             warmup: self.warmup,
             optimizer: AdamWConfig {

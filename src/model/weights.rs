@@ -22,6 +22,7 @@ const SMALL: u64 = 4 << 20;
 
 /// What loading a checkpoint did; names in alphabetical order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Variables of the model that were found in the checkpoint.
     pub loaded: Vec<String>,

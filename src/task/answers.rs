@@ -7,6 +7,7 @@ use crate::encode::{Encoding, context_tokens};
 
 /// An answer to a question.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Answer {
     /// The words as they stand in the context; empty if there is no answer.
     pub text: String,

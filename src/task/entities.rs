@@ -5,6 +5,7 @@ use crate::metrics::{TagSpan, tag_spans};
 
 /// The tag of a word.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct WordTag {
     /// The tag's name.
     pub label: String,
@@ -14,6 +15,7 @@ pub struct WordTag {
 
 /// Some words of a text that belong together.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Entity {
     /// The type, such as `PER`.
     pub label: String,

@@ -91,6 +91,7 @@ impl BertMaskedLmBuilder {
 
 /// A token that may stand where one is hidden.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Fill {
     /// The token as the vocabulary has it; `##` marks the rest of a word.
     pub token: String,

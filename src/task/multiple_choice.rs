@@ -89,6 +89,7 @@ impl BertMultipleChoiceBuilder {
 
 /// The answer to a question with endings.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Choice {
     /// The ending that was chosen, from 0.
     pub label: usize,

@@ -44,6 +44,7 @@ pub struct Corpus {
 
 /// What a search has found.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct SearchHit {
     /// Row of the corpus, from 0.
     pub row: usize,

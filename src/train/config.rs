@@ -9,6 +9,7 @@ use super::freeze::Freeze;
 use super::memory::Memory;
 use super::not_finite::OnNotFinite;
 use super::optimizer::AdamWConfig;
+use super::place::Place;
 use super::schedule::{Schedule, Warmup};
 use crate::encode::Sampler;
 use crate::error::{Error, Result};
@@ -40,6 +41,13 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// The highest learning rate; default 2e-5.
     pub learning_rate: f64,
+    /// What the learning rate of a layer is of that of the layer above it, above 0 and at most 1;
+    /// default 1. The last layer and the pooler have `learning_rate` itself, the embeddings that
+    /// of a layer below the first (Sun et al. 2019).
+    pub layer_decay: f64,
+    /// The highest learning rate of what is not the encoder's: the head, and the decoder of a
+    /// generator with weights of its own. Default `learning_rate`.
+    pub head_learning_rate: Option<f64>,
     /// How the learning rate falls; default linearly to 0.
     pub schedule: Schedule,
     /// How long the learning rate rises first; default a tenth of the steps.
@@ -141,6 +149,8 @@ impl Default for TrainConfig {
             eval_batch_size: 64,
             accumulate: 1,
             learning_rate: 2e-5,
+            layer_decay: 1.0,
+            head_learning_rate: None,
             schedule: Schedule::default(),
             warmup: Warmup::default(),
             optimizer: AdamWConfig::default(),
@@ -180,6 +190,21 @@ impl TrainConfig {
     pub(super) fn clip_factor(&self, norm: f64) -> f64 {
         let factor = self.max_grad_norm.map(|most| most / (norm + 1e-6));
         factor.map_or(1.0, |factor| factor.min(1.0))
+    }
+
+    /// What the learning rate of the variable of this name is of that of the step, in an encoder
+    /// of so many layers.
+    pub(super) fn rate_factor(&self, layers: usize, name: &str) -> f64 {
+        let below = match Place::of(name) {
+            Place::Head => {
+                let own = self.head_learning_rate;
+                return own.map_or(1.0, |rate| rate / self.learning_rate);
+            }
+            Place::Pooler => 0,
+            Place::Layer(layer) => layers.saturating_sub(layer + 1),
+            Place::Embeddings => layers,
+        };
+        self.layer_decay.powi(below as i32)
     }
 
     /// `metric` without the prefix that it has in results.
@@ -228,6 +253,12 @@ impl TrainConfig {
             "above 0",
             self.learning_rate,
         )?;
+        let decay = self.layer_decay;
+        let fits = decay > 0.0 && decay <= 1.0;
+        ensure(fits, "layer_decay", "above 0 and at most 1", decay)?;
+        if let Some(rate) = self.head_learning_rate {
+            ensure(positive(rate), "head_learning_rate", "above 0", rate)?;
+        }
         if let Some(norm) = self.max_grad_norm {
             ensure(positive(norm), "max_grad_norm", "above 0", norm)?;
         }
@@ -283,6 +314,27 @@ mod tests {
                 .to_string()
                 .contains("learning_rat")
         );
+    }
+
+    #[test]
+    fn lower_layers_learn_more_slowly_and_the_head_as_it_is_told() {
+        let config = TrainConfig {
+            learning_rate: 2e-5,
+            layer_decay: 0.5,
+            head_learning_rate: Some(1e-4),
+            ..TrainConfig::default()
+        };
+        for (name, factor) in [
+            ("classifier.weight", 5.0),
+            ("bert.pooler.dense.bias", 1.0),
+            ("bert.encoder.layer.2.output.dense.bias", 1.0),
+            ("bert.encoder.layer.0.output.dense.bias", 0.25),
+            ("bert.embeddings.LayerNorm.weight", 0.125),
+        ] {
+            let found = config.rate_factor(3, name);
+            assert!((found / factor - 1.0).abs() < 1e-12, "{name}: {found}");
+            assert_eq!(TrainConfig::default().rate_factor(3, name), 1.0);
+        }
     }
 
     #[test]
@@ -350,6 +402,20 @@ mod tests {
                 "learning_rate",
                 TrainConfig {
                     learning_rate: -1.0,
+                    ..ok()
+                },
+            ),
+            (
+                "layer_decay",
+                TrainConfig {
+                    layer_decay: 1.1,
+                    ..ok()
+                },
+            ),
+            (
+                "head_learning_rate",
+                TrainConfig {
+                    head_learning_rate: Some(0.0),
                     ..ok()
                 },
             ),

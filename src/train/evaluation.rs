@@ -16,6 +16,7 @@ pub(super) const EVALUATION_SEED: u64 = 0;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Mean loss.
     pub loss: f64,

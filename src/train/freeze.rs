@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::error::{Error, Result, TorchContext};
+use crate::model::Backbone;
 use crate::native;
+use crate::train::place::Place;
 
 /// The part of the model that stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Freeze {
     /// Nothing; all weights are trained.
     #[default]
@@ -46,21 +49,11 @@ impl FromStr for Freeze {
 impl Freeze {
     /// Whether the weight of this name stays as it is.
     pub fn covers(self, name: &str) -> bool {
-        let Some(part) = name.strip_prefix("bert.") else {
-            return false;
-        };
-        // Numbers are compared as numbers: layer 1 is not layer 10.
-        let layer = part.strip_prefix("encoder.layer.").and_then(|rest| {
-            let number = rest.split_once('.')?.0;
-            number.parse::<usize>().ok()
-        });
-        match self {
-            Self::None => false,
-            Self::Embeddings => part.starts_with("embeddings."),
-            Self::Layers(first) => {
-                part.starts_with("embeddings.") || layer.is_some_and(|layer| layer < first)
-            }
-            Self::Encoder => true,
+        match (self, Place::of(name)) {
+            (Self::None, _) | (_, Place::Head) => false,
+            (Self::Encoder, _) | (_, Place::Embeddings) => true,
+            (Self::Layers(first), Place::Layer(layer)) => layer < first,
+            _ => false,
         }
     }
 
@@ -74,12 +67,14 @@ impl Freeze {
     }
 
     /// Freezes weights accordingly, and returns the trainable ones. What does not require a
-    /// gradient already, since its owner has frozen it or never trains it, stays so.
-    pub(super) fn apply(
-        self,
-        variables: &BTreeMap<String, Tensor>,
-        layers: i64,
-    ) -> Result<BTreeMap<String, Tensor>> {
+    /// gradient already, since its owner has frozen it or never trains it, stays so. A
+    /// [`Trainer`](crate::Trainer) does so by itself, and undoes it in the end.
+    ///
+    /// # Errors
+    /// When there are fewer layers, or nothing is left to train.
+    pub fn apply(self, backbone: &Backbone) -> Result<BTreeMap<String, Tensor>> {
+        let layers = backbone.config().num_hidden_layers;
+        let variables = &backbone.named_variables();
         if let Self::Layers(first) = self
             && first as i64 > layers
         {
@@ -131,13 +126,6 @@ impl Drop for Unfreeze {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn layer_1_is_not_layer_10() {
-        assert!(Freeze::Layers(2).covers("bert.encoder.layer.1.output.dense.weight"));
-        assert!(!Freeze::Layers(2).covers("bert.encoder.layer.10.output.dense.weight"));
-        assert!(!Freeze::Layers(2).covers("bert.encoder.layer.2.output.dense.weight"));
-    }
 
     #[test]
     fn settings_are_read_by_their_names() {

@@ -13,6 +13,7 @@ pub mod memory;
 mod norm;
 mod not_finite;
 mod optimizer;
+mod place;
 #[cfg(feature = "progress")]
 mod progress;
 mod report;

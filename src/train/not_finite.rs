@@ -13,6 +13,7 @@ use crate::error::{Result, TorchContext};
 /// [`Error::NotFinite`](crate::Error::NotFinite).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum OnNotFinite {
     /// Stops.
     #[default]

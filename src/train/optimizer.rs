@@ -73,6 +73,8 @@ struct Slot {
     step: Tensor,
     /// Known while its gradients are sparse.
     rows: Option<Rows>,
+    /// What its learning rate is of that of the step.
+    rate_factor: f64,
 }
 
 impl Slot {
@@ -113,11 +115,21 @@ impl AdamW {
                 exp_avg_sq: zeros()?,
                 step: Tensor::f_zeros([], (Kind::Float, device)).doing("making moments")?,
                 rows: None,
+                rate_factor: 1.0,
                 name,
                 weight,
             });
         }
         Ok(Self { config, slots })
+    }
+
+    /// The same with a learning rate of its own for each weight: that of the step times the factor
+    /// for its name. Default 1 for all.
+    pub fn with_rate_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
+        for slot in &mut self.slots {
+            slot.rate_factor = factor(&slot.name);
+        }
+        self
     }
 
     /// Takes all gradients away, as PyTorch's `zero_grad` does.
@@ -161,8 +173,10 @@ impl AdamW {
             let fused = Op::once(&FUSED, "aten::_fused_adamw_", "")?;
             // The kernel divides, in the same pass in which it moves the weights.
             let divisor = Tensor::f_full([], 1.0 / gradient_factor, (Kind::Float, self.device()))?;
-            for decays in [true, false] {
-                let (slots, gradients) = self.gradients_of(|slot| slot.decays() == decays)?;
+            for (decays, rate_factor) in self.groups() {
+                let (slots, gradients) = self.gradients_of(|slot| {
+                    slot.decays() == decays && slot.rate_factor == rate_factor
+                })?;
                 if slots.is_empty() {
                     continue;
                 }
@@ -187,7 +201,7 @@ impl AdamW {
                     Arg::Tensors(&of(|slot| &slot.exp_avg_sq)),
                     Arg::Tensors(&[]), // the largest second moments, of AMSGrad alone
                     Arg::Tensors(&steps),
-                    Arg::Double(learning_rate),
+                    Arg::Double(learning_rate * rate_factor),
                     Arg::Double(first),
                     Arg::Double(second),
                     Arg::Double(decay),
@@ -256,7 +270,7 @@ impl AdamW {
                 none => none.insert(Rows::of(&slot.exp_avg_sq)?),
             };
             let step = row_adamw::Step {
-                learning_rate,
+                learning_rate: learning_rate * slot.rate_factor,
                 gradient_factor,
                 betas: self.config.betas,
                 eps: self.config.eps,
@@ -267,6 +281,18 @@ impl AdamW {
             rows.step(table, &gradient, step)?;
         }
         Ok(())
+    }
+
+    /// What weights that are moved at once have in common: whether they decay, and their factor.
+    fn groups(&self) -> Vec<(bool, f64)> {
+        let mut groups = Vec::new();
+        for slot in &self.slots {
+            let group = (slot.decays(), slot.rate_factor);
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     fn device(&self) -> Device {

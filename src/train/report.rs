@@ -9,6 +9,7 @@ use super::warning::Warning;
 
 /// What a run is going to do; known before its first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// Optimizer steps in all.
     pub total_steps: usize,
@@ -26,6 +27,7 @@ pub struct Plan {
 
 /// One optimizer step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StepRecord {
     /// Optimizer steps so far, this one included.
     pub step: usize,
@@ -42,6 +44,7 @@ pub struct StepRecord {
 
 /// One evaluation during training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EvalRecord {
     /// Optimizer steps so far.
     pub step: usize,
@@ -81,6 +84,7 @@ pub enum LogRecord {
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Stopped {
     /// All steps were made.
     Finished,
@@ -92,6 +96,7 @@ pub enum Stopped {
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TrainReport {
     /// What it was going to do.
     pub plan: Plan,

@@ -99,6 +99,12 @@ fn the_course_shows_a_head_of_ones_own() {
 }
 
 #[test]
+fn the_course_shows_a_loop_of_ones_own() {
+    let output = stdout("05_own_loop", &[]);
+    assert!(number(&output, "pass 2: dev accuracy") > 0.86, "{output}");
+}
+
+#[test]
 fn the_doctor_finds_libtorch_and_the_model() {
     let output = stdout("doctor", &[]);
     assert!(output.contains("libtorch_cpu"), "{output}");

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 /// computed in parts, and the optimizer steps as for the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Memory {
     /// As much as the batches need.
     #[default]

@@ -10,6 +10,7 @@ use super::kept::{Layer, Shape, Tokens};
 use crate::fine_tuner::FineTuner;
 use crate::native;
 use crate::train::config::TrainConfig;
+use crate::train::place::Place;
 
 /// Bytes that training takes at its peak, by what they hold.
 ///
@@ -130,12 +131,10 @@ impl Trained {
                 continue;
             }
             let bytes = bytes(&weight);
-            let layer = name.strip_prefix("bert.encoder.layer.");
-            let layer = layer.and_then(|rest| rest.split_once('.')?.0.parse::<usize>().ok());
-            match layer.and_then(|layer| trained.layers.get_mut(layer)) {
-                Some(layer) => *layer += bytes,
-                None if name.starts_with("bert.embeddings.") => trained.embeddings += bytes,
-                None => trained.head += bytes,
+            match Place::of(&name) {
+                Place::Layer(layer) if layer < layers => trained.layers[layer] += bytes,
+                Place::Embeddings => trained.embeddings += bytes,
+                _ => trained.head += bytes,
             }
             if sparse && name == "bert.embeddings.word_embeddings.weight" {
                 trained.sparse += bytes;

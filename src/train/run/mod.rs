@@ -85,8 +85,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             }
         }
         let variables = model.backbone().named_variables();
-        let layers = model.backbone().config().num_hidden_layers;
-        let trainable = config.freeze.apply(&variables, layers)?;
+        let trainable = config.freeze.apply(model.backbone())?;
         let size = |tensors: &BTreeMap<String, Tensor>| tensors.values().map(Tensor::numel).sum();
         let trainable_parameters: usize = size(&trainable);
         let all: usize = size(&variables);
@@ -111,7 +110,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         // Before the moments are made, which are a part of it.
         let device = model.backbone().device();
         let memory = config.memory.bytes(device, planner.weights())?;
-        let optimizer = AdamW::new(trainable, config.optimizer)?;
+        let layers = model.backbone().config().num_hidden_layers as usize;
+        let optimizer = AdamW::new(trainable, config.optimizer)?
+            .with_rate_factors(|name| config.rate_factor(layers, name));
         let metric = config.metric_name().unwrap_or(model.main_metric());
         Ok(Self {
             config,

@@ -49,6 +49,7 @@ fn parameter_names_match_the_published_checkpoint() {
         loaded,
         fresh,
         unexpected,
+        ..
     } = backbone.load_report();
     assert_eq!(loaded, &stored);
     assert!(fresh.is_empty());

@@ -255,3 +255,41 @@ fn a_table_with_sparse_gradients_moves_as_with_dense_ones() {
     let padding = by_rows["table.exp_avg_sq"].get(7).abs().max();
     assert_eq!(padding.double_value(&[]), 0.0);
 }
+
+/// Twice with the gradients of whole tables, then with those of a row.
+const MOVES: [(f64, bool); 3] = [(0.01, false), (0.02, false), (0.5, true)];
+
+#[test]
+fn a_weight_with_a_factor_moves_as_in_an_optimizer_with_that_rate() {
+    let start = |name: &str| {
+        let numbers = Tensor::arange(12, (Kind::Float, Device::Cpu));
+        numbers.view([3, 4]) * name.len() as i64
+    };
+    // An optimizer that has moved these weights.
+    let moved = |names: &[&str], rate_factor: f64, factor: &dyn Fn(&str) -> f64| {
+        let weight = |name: &&str| ((*name).to_owned(), start(name).set_requires_grad(true));
+        let weights: BTreeMap<String, Tensor> = names.iter().map(weight).collect();
+        let shared = weights
+            .iter()
+            .map(|(name, x)| (name.clone(), x.shallow_clone()));
+        let optimizer = AdamW::new(shared.collect(), AdamWConfig::default());
+        let mut optimizer = optimizer.expect("an optimizer").with_rate_factors(factor);
+        for (rate, is_sparse) in MOVES {
+            for weight in weights.values() {
+                let row = Tensor::from_slice(&[1_i64, 1]);
+                let row = Tensor::embedding(weight, &row, -1, false, is_sparse);
+                row.square().sum(Kind::Float).backward();
+            }
+            optimizer.step(rate * rate_factor, 0.5).expect("a step");
+            optimizer.zero_grad().expect("no gradients");
+        }
+        weights
+    };
+    let factors = BTreeMap::from([("a", 1.0), ("bb", 0.25), ("ccc", 4.0)]);
+    let together = moved(&["a", "bb", "ccc"], 1.0, &|name| factors[name]);
+    for (name, factor) in &factors {
+        let alone = moved(&[name], *factor, &|_| 1.0);
+        assert_eq!(together[*name], alone[*name], "{name}");
+        assert_ne!(together[*name], start(name), "{name}");
+    }
+}
