@@ -23,6 +23,7 @@ pub struct Inputs {
     decoder_input_ids: Option<Tensor>,
     known: Option<KnownState>,
     windows: Option<Tensor>,
+    features: Option<Tensor>,
 }
 
 /// Hidden states that need not be computed again.
@@ -46,6 +47,7 @@ impl Inputs {
             decoder_input_ids: None,
             known: None,
             windows: None,
+            features: None,
         }
     }
 
@@ -95,6 +97,18 @@ impl Inputs {
     /// Gives a decoder its input. [`places`](Self::places) are then those in it, of `B·T`.
     pub fn with_decoder_input_ids(mut self, ids: Tensor) -> Self {
         self.decoder_input_ids = Some(ids);
+        self
+    }
+
+    /// What a head of one's own reads besides the text; bertfit's own have none.
+    pub fn features(&self) -> Option<&Tensor> {
+        self.features.as_ref()
+    }
+
+    /// Gives a head of one's own something to read besides the texts: numbers of each row,
+    /// `[B, F]`, or whatever else its collator knows.
+    pub fn with_features(mut self, features: Tensor) -> Self {
+        self.features = Some(features);
         self
     }
 
@@ -200,6 +214,7 @@ impl Inputs {
             decoder_input_ids: moved_if_there(&self.decoder_input_ids)?,
             known: None,
             windows: moved_if_there(&self.windows)?,
+            features: moved_if_there(&self.features)?,
         })
     }
 }
@@ -355,5 +370,6 @@ pub fn pad(
         decoder_input_ids: None,
         known: None,
         windows: None,
+        features: None,
     })
 }

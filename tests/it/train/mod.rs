@@ -14,6 +14,7 @@ macro_rules! reads_as_classifier {
 
 mod checkpointing;
 mod evaluation;
+mod features;
 mod freeze;
 mod frozen_cache;
 mod gpu;
