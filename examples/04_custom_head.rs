@@ -34,11 +34,8 @@ impl FineTuner for Scorer {
         score.and_then(|x| x.f_sigmoid()).doing("scoring")
     }
     fn loss(&self, scores: &Tensor, target: &Tensor) -> Result<Loss> {
-        let (sum, count) = (
-            scores.f_mse_loss(target, Reduction::Sum),
-            target.numel() as f64,
-        );
-        let sum = sum.doing("computing the loss")?;
+        let sum = scores.f_mse_loss(target, Reduction::Sum);
+        let (sum, count) = (sum.doing("comparing")?, target.numel() as f64);
         Ok(Loss { sum, count })
     }
 }

@@ -46,6 +46,7 @@ pub struct BackboneBuilder {
     variable: fn(&str) -> Option<String>,
     /// The variable as which another one begins that the checkpoint lacks.
     begins_as: fn(&str) -> Option<String>,
+    encoder_dropout: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +194,7 @@ impl BackboneBuilder {
             head: HeadWeights::Found,
             variable: |name| Some(weights::current_name(name)),
             begins_as: |_| None,
+            encoder_dropout: None,
         }
     }
 
@@ -225,6 +227,12 @@ impl BackboneBuilder {
     /// the encoder is without it, and it is not trained.
     pub(crate) fn spare_pooler(mut self) -> Self {
         self.pooler = Pooler::Spare;
+        self
+    }
+
+    /// Dropout of hidden states and of attention, from 0 to below 1; default the configuration's.
+    pub fn encoder_dropout(mut self, dropout: f64) -> Self {
+        self.encoder_dropout = Some(dropout);
         self
     }
 
@@ -276,7 +284,7 @@ impl BackboneBuilder {
         head: impl FnOnce(&nn::Path, &BertEncoder, &BertConfig) -> Result<H>,
     ) -> Result<(Backbone, H)> {
         self.precision.check(self.device)?;
-        let (config, tokenizer, folder) = match self.source {
+        let (mut config, tokenizer, folder) = match self.source {
             Source::Folder(dir) => (
                 BertConfig::from_dir(&dir)?,
                 Tokenizer::from_dir(&dir)?,
@@ -291,6 +299,9 @@ impl BackboneBuilder {
                 (parts.0, parts.1, None)
             }
         };
+        if let Some(dropout) = self.encoder_dropout {
+            config.set_encoder_dropout(dropout)?;
+        }
         check_vocabulary(&config, &tokenizer, folder.as_deref())?;
         if let Some(dir) = &folder {
             weights::check_room(dir, config.numbers())?;

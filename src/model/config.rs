@@ -159,6 +159,25 @@ impl BertConfig {
         );
     }
 
+    /// Sets the dropout of hidden states and of attention.
+    ///
+    /// # Errors
+    /// When it is no share below 1.
+    pub(crate) fn set_encoder_dropout(&mut self, dropout: f64) -> Result<()> {
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(Error::config(
+                "encoder_dropout",
+                "at least 0 and below 1",
+                dropout,
+            ));
+        }
+        // The head keeps its own.
+        self.classifier_dropout = Some(self.head_dropout());
+        self.hidden_dropout_prob = dropout;
+        self.attention_probs_dropout_prob = dropout;
+        Ok(())
+    }
+
     /// Forgets the class names.
     pub(crate) fn clear_class_names(&mut self) {
         (self.id2label, self.label2id) = (None, None);

@@ -39,7 +39,11 @@ impl ClassLoss {
         })
     }
 
-    pub(super) fn check(&self, classes: usize) -> Result<()> {
+    /// Checks every number, for so many classes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first field that is out of its range.
+    pub fn validate(&self, classes: usize) -> Result<()> {
         let smoothing = self.label_smoothing;
         if !(0.0..1.0).contains(&smoothing) {
             let rule = "at least 0 and below 1";
@@ -64,7 +68,10 @@ impl ClassLoss {
     }
 
     /// The loss of logits `[B, C]` and class ids `[B]`; the count is the rows' weight.
-    pub(super) fn of(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    pub fn of(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
         let compute = || -> Result<Loss, TchError> {
             let weights = match &self.class_weights {
                 Some(weights) => Some(Tensor::f_from_slice(weights)?.f_to_device(logits.device())?),

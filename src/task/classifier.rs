@@ -61,7 +61,7 @@ impl BertClassifierBuilder {
             let only = format!("only `{}`", labels.names().join("`, `"));
             return Err(Error::config("labels", "at least 2 classes", only));
         }
-        self.loss.check(labels.len())?;
+        self.loss.validate(labels.len())?;
         Ok(BertClassifier {
             model: self.sequence.build(&config, labels.len())?,
             labels,

@@ -21,6 +21,7 @@ pub(super) struct Source {
     pub(super) head: HeadWeights,
     pub(super) labels: Option<Vec<String>>,
     pub(super) dropout: Option<f64>,
+    pub(super) encoder_dropout: Option<f64>,
     pub(super) device: Device,
     pub(super) precision: Precision,
     pub(super) max_length: Option<usize>,
@@ -34,6 +35,7 @@ impl Source {
             head,
             labels: None,
             dropout: None,
+            encoder_dropout: None,
             device: Device::cuda_if_available(),
             precision: Precision::default(),
             max_length: None,
@@ -52,11 +54,15 @@ impl Source {
             HeadWeights::Found if other => HeadWeights::Fresh,
             head => head,
         };
-        Backbone::builder(&self.dir)
+        let builder = Backbone::builder(&self.dir)
             .device(self.device)
             .precision(self.precision)
             .seed(self.seed)
-            .head(head)
+            .head(head);
+        match self.encoder_dropout {
+            Some(dropout) => builder.encoder_dropout(dropout),
+            None => builder,
+        }
     }
 
     /// The classes: those asked for, which must be those of the head in the folder if it
@@ -163,6 +169,13 @@ macro_rules! shared_settings {
         /// has fewer.
         pub fn max_length(mut self, max_length: usize) -> Self {
             self.$($source).+.max_length = Some(max_length);
+            self
+        }
+
+        /// Dropout of hidden states and of attention in training, from 0 to below 1; default as
+        /// the model's `config.json` says, mostly 0.1. It is saved with the model.
+        pub fn encoder_dropout(mut self, dropout: f64) -> Self {
+            self.$($source).+.encoder_dropout = Some(dropout);
             self
         }
 

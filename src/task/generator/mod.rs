@@ -149,6 +149,10 @@ impl BertGeneratorBuilder {
             let numbers = config.encoder.numbers() + config.decoder.numbers();
             check_room(&source.dir, numbers)?;
         }
+        if let Some(dropout) = source.encoder_dropout {
+            config.encoder.set_encoder_dropout(dropout)?;
+            config.decoder.set_encoder_dropout(dropout)?;
+        }
         let saved: Option<Settings> = source.settings(&config.encoder, ARCHITECTURE)?;
         let length = || source.usual_length(&config.encoder, ARCHITECTURE);
         let max_length = source.max_length.or(saved.map(|saved| saved.max_length));

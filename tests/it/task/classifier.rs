@@ -8,7 +8,7 @@ use bertfit::{
 };
 use proptest::prelude::*;
 
-use crate::fixture::{eight, minilm, tiny, with_config};
+use crate::fixture::{batch_of, eight, minilm, tiny, with_config};
 
 fn builder() -> bertfit::BertClassifierBuilder {
     BertClassifier::builder(tiny()).labels(["good", "bad", "odd"])
@@ -251,6 +251,10 @@ fn settings_out_of_range_are_named() {
         "`max_length` must be from 3 to 64, the model's positions, got 65"
     );
     assert_eq!(
+        message(builder().encoder_dropout(-0.1)),
+        "`encoder_dropout` must be at least 0 and below 1, got -0.1"
+    );
+    assert_eq!(
         message(builder().dropout(1.0)),
         "`dropout` must be at least 0 and below 1, got 1"
     );
@@ -334,4 +338,27 @@ fn a_folder_that_is_a_link_to_another_file_system_can_be_saved_into() {
         std::fs::read_dir(place.path()).expect("a folder").count(),
         5
     );
+}
+
+#[test]
+fn without_dropout_in_encoder_and_head_training_draws_nothing() {
+    let logits = |classifier: &BertClassifier| {
+        let batch = batch_of(classifier, &eight());
+        classifier.logits(&batch.inputs, true).expect("logits")
+    };
+    let plain = builder().dropout(0.0).build().expect("a classifier");
+    assert_ne!(logits(&plain), logits(&plain));
+    let still = builder().dropout(0.0).encoder_dropout(0.0).build();
+    let still = still.expect("a classifier");
+    assert_eq!(logits(&still), logits(&still));
+
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dropout = builder().encoder_dropout(0.25).build();
+    let dropout = dropout.expect("a classifier");
+    dropout.save(dir.path()).expect("a saved model");
+    let config = BertConfig::from_dir(dir.path()).expect("a configuration");
+    assert_eq!(config.hidden_dropout_prob, 0.25);
+    assert_eq!(config.attention_probs_dropout_prob, 0.25);
+    // The head's is another matter.
+    assert_eq!(config.classifier_dropout, Some(0.1));
 }
