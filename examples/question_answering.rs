@@ -65,11 +65,11 @@ fn run(args: &Args) -> Result<ExitCode> {
         builder = builder.doc_stride(doc_stride);
     }
     let mut answerer = builder.build()?;
-    if let (Some(test), Some(path)) = (&test, &common.test) {
-        answerer.check(test).map_err(|error| in_file(path, error))?;
-    }
     // A file without any answer is there to be predicted.
     let answered = |rows: &&Vec<QaExample>| rows.iter().any(|row| !row.answers.is_empty());
+    if let (Some(test), Some(path)) = (test.as_ref().filter(|rows| !answered(rows)), &common.test) {
+        answerer.check(test).map_err(|error| in_file(path, error))?;
+    }
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 ///
 /// Implemented for slices, arrays and `Vec`s of examples, for [`Subset`], and through
 /// references, `Box` and `Arc`. A part of a `Vec` is given as `&&rows[..800]`, since a slice
-/// has no size that is known, or as [`Subset::first`]`(&rows, 800)`. Where this trait is in scope, write
-/// `vec.as_slice().get(i)` for the `get` of a slice.
+/// has no size that is known, or as [`Subset::first`]`(&rows, 800)`. Where this trait is in
+/// scope, write `vec.as_slice().get(i)` for the `get` of a slice.
 pub trait Dataset: Sync {
     /// One row.
     type Item;

@@ -161,8 +161,7 @@ impl Backbone {
     }
 
     /// Writes a model folder that Hugging Face, rust-bert and bertfit load.
-    /// `describe` adds to the configuration what the task knows. The folder
-    /// appears whole or not at all; in an existing one, other files stay.
+    /// `describe` adds to the configuration what the task knows. See [`ModelFiles::save`].
     ///
     /// # Errors
     /// When the folder cannot be written.

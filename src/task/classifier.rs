@@ -89,8 +89,8 @@ impl BertClassifier {
         }
     }
 
-    /// Loads a fitted classifier from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted classifier from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole classifier.

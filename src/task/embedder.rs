@@ -168,8 +168,8 @@ impl BertEmbedder {
         }
     }
 
-    /// Loads a model of embeddings from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a model of embeddings from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.

@@ -119,8 +119,8 @@ impl BertMaskedLm {
         }
     }
 
-    /// Loads a model with its head from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a model with its head from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.

@@ -80,8 +80,8 @@ impl BertMultiLabelClassifier {
         BertMultiLabelClassifierBuilder { sequence }
     }
 
-    /// Loads a fitted classifier from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted classifier from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole classifier.

@@ -170,8 +170,8 @@ impl BertQuestionAnswerer {
         }
     }
 
-    /// Loads a fitted question answerer from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted question answerer from a folder, as [`saved`](Self::saved) does by default:
+    /// onto the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.

@@ -87,8 +87,8 @@ impl BertRegressor {
         }
     }
 
-    /// Loads a fitted regressor from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted regressor from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole regressor.

@@ -121,8 +121,8 @@ impl BertTokenClassifier {
         }
     }
 
-    /// Loads a fitted tagger from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted tagger from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole tagger.

@@ -234,8 +234,8 @@ impl BertGenerator {
         }
     }
 
-    /// Loads a fitted generator from a folder, as [`saved`](Self::saved) does by default: onto the first
-    /// GPU, or the CPU where there is none.
+    /// Loads a fitted generator from a folder, as [`saved`](Self::saved) does by default: onto
+    /// the first GPU, or the CPU where there is none.
     ///
     /// # Errors
     /// When the folder is not a whole one.

@@ -1,7 +1,7 @@
 //! Which weights move, and the check that gradients flow accordingly.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bertfit::tch::{Kind, Reduction, Tensor};
 use bertfit::{
@@ -174,6 +174,42 @@ fn what_does_not_require_gradients_stays_as_it_is() {
     for (name, variable) in model.backbone().named_variables() {
         assert_eq!(variable.requires_grad(), biases(&name), "{name}");
     }
+}
+
+/// So small a factor that nothing below the last layer moves in float32.
+#[test]
+fn lower_layers_and_the_head_have_rates_of_their_own() {
+    let moved = |config: TrainConfig| {
+        let mut model = classifier();
+        let before = weights(&model);
+        let config = TrainConfig {
+            warmup: Warmup::Steps(0),
+            ..config
+        };
+        run(&mut model, config).expect("a run");
+        let after = weights(&model).into_iter();
+        let moved = after.filter(|(name, after)| *after != before[name]);
+        moved.map(|(name, _)| name).collect::<BTreeSet<_>>()
+    };
+    let top = moved(TrainConfig {
+        layer_decay: 1e-30,
+        ..fast()
+    });
+    assert_eq!(
+        top.difference(&moved(freezing(Freeze::Layers(1)))).count(),
+        0
+    );
+    assert!(top.contains("bert.encoder.layer.1.output.dense.weight"));
+    let encoder = moved(TrainConfig {
+        head_learning_rate: Some(1e-30),
+        ..fast()
+    });
+    assert!(encoder.iter().all(|name| name.starts_with("bert.")));
+    assert!(encoder.contains("bert.embeddings.word_embeddings.weight"));
+}
+
+fn freezing(freeze: Freeze) -> TrainConfig {
+    TrainConfig { freeze, ..fast() }
 }
 
 /// A head with a running mean that no gradient moves.
