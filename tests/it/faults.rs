@@ -126,9 +126,9 @@ fn a_recipe_is_killed_several_times_and_resumed_without_a_trace() {
     let line = String::from_utf8_lossy(&again.stdout).into_owned();
     assert_eq!(line, format!("{results}\n"));
     // It is no other run, of which nobody knows the results.
-    let other = run(&killed, &["--resume", "--accumulate", "7"]);
+    let other = run(&killed, &["--resume", "--weight-decay", "0.5"]);
     assert_eq!(other.status.code(), Some(1));
-    let problem = "is of another run: train_config.accumulate: ";
+    let problem = "is of another run: train_config.optimizer.weight_decay: 0.01, now 0.5";
     assert!(errors(&other).contains(problem), "{}", errors(&other));
     let output = run(&killed, &["--resume", "--overwrite"]);
     assert_eq!(output.status.code(), Some(2));
