@@ -176,7 +176,7 @@ fn what_does_not_require_gradients_stays_as_it_is() {
     }
 }
 
-/// So small a factor that nothing below the last layer moves in float32.
+/// Factors so small that nothing moves by them.
 #[test]
 fn lower_layers_and_the_head_have_rates_of_their_own() {
     let moved = |config: TrainConfig| {
@@ -187,18 +187,23 @@ fn lower_layers_and_the_head_have_rates_of_their_own() {
             ..config
         };
         run(&mut model, config).expect("a run");
-        let after = weights(&model).into_iter();
-        let moved = after.filter(|(name, after)| *after != before[name]);
-        moved.map(|(name, _)| name).collect::<BTreeSet<_>>()
+        // Some weights are 0, and however little is added to them is seen.
+        let far = |(name, after): &(String, Tensor)| {
+            let way = (after - &before[name]).abs().max();
+            way.double_value(&[]) > 1e-9
+        };
+        let after = weights(&model).into_iter().filter(far);
+        after.map(|(name, _)| name).collect::<BTreeSet<_>>()
     };
     let top = moved(TrainConfig {
         layer_decay: 1e-30,
         ..fast()
     });
-    assert_eq!(
-        top.difference(&moved(freezing(Freeze::Layers(1)))).count(),
-        0
-    );
+    let last_layer = moved(TrainConfig {
+        freeze: Freeze::Layers(1),
+        ..fast()
+    });
+    assert_eq!(top, last_layer);
     assert!(top.contains("bert.encoder.layer.1.output.dense.weight"));
     let encoder = moved(TrainConfig {
         head_learning_rate: Some(1e-30),
@@ -206,10 +211,6 @@ fn lower_layers_and_the_head_have_rates_of_their_own() {
     });
     assert!(encoder.iter().all(|name| name.starts_with("bert.")));
     assert!(encoder.contains("bert.embeddings.word_embeddings.weight"));
-}
-
-fn freezing(freeze: Freeze) -> TrainConfig {
-    TrainConfig { freeze, ..fast() }
 }
 
 /// A head with a running mean that no gradient moves.
