@@ -1,6 +1,6 @@
 //! A training loop of one's own, of the pieces that `Trainer` is made of: here the head
 //! learns faster than the encoder. `cargo run --example 05_own_loop`: a minute on two
-//! cores. Expected: a dev accuracy of about 0.9 after the second pass.
+//! cores. Expected: a dev accuracy of about 0.92 after the second pass.
 
 use bertfit::*;
 
@@ -14,8 +14,8 @@ fn main() -> Result<()> {
         .labels(["0", "1"])
         .build()?;
 
-    // An optimizer for each part. The embeddings stay as they are.
-    let weights = Freeze::Embeddings.apply(model.backbone())?;
+    // An optimizer for each part. The lower half of the encoder stays as it is.
+    let weights = Freeze::Layers(3).apply(model.backbone())?;
     let is_encoder = |(name, _): &(String, _)| name.starts_with("bert.");
     let (encoder, head) = weights.into_iter().partition(is_encoder);
     let mut optimizers = [
