@@ -14,6 +14,9 @@ use crate::fine_tuner::{FineTuner, ItemOf, Loss, forward};
 /// Of what collators draw: evaluations are to be compared with each other.
 pub(super) const EVALUATION_SEED: u64 = 0;
 
+/// Numbers that each evaluation has, whatever the task and the rows.
+pub(super) const ALWAYS: [&str; 2] = ["loss", "perplexity"];
+
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

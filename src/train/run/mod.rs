@@ -15,7 +15,7 @@ use super::best::Best;
 use super::callback::Callback;
 use super::config::TrainConfig;
 use super::data_check::{MOST_ROWS, check_data};
-use super::evaluation::evaluate;
+use super::evaluation::{ALWAYS, evaluate};
 use super::frozen_cache::FrozenCache;
 use super::memory::{Copies, Planner};
 use super::optimizer::AdamW;
@@ -203,6 +203,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             }
             return Ok(());
         };
+        let metric = metric.filter(|name| !ALWAYS.contains(name));
         let Some(name) = metric.filter(|_| self.plan.resumed_step == 0) else {
             return Ok(());
         };

@@ -1,9 +1,9 @@
 //! A head that reads numbers beside the text.
 
-use bertfit::tch::{Device, Kind, Reduction, Tensor};
+use bertfit::tch::{Device, Kind, Tensor};
 use bertfit::{
-    Backbone, Batch, Collator, Example, FineTuner, Inputs, Linear, Loss, Result, TextEncoder,
-    TorchContext, TrainConfig, Truncation,
+    Backbone, Batch, ClassLoss, Collator, Example, FineTuner, Inputs, Linear, Loss, Result,
+    TextEncoder, TorchContext, TrainConfig, Truncation,
 };
 
 use super::trainer::fast;
@@ -53,11 +53,7 @@ impl FineTuner for WithNumbers {
         self.1.forward(&both) // [B, 2]
     }
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        let sum = logits.f_cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0);
-        Ok(Loss {
-            sum: sum.doing("computing the loss")?,
-            count: target.size()[0] as f64,
-        })
+        ClassLoss::default().of(logits, target)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bertfit::tch::{Kind, Reduction, Tensor};
+use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, ClassCollator, FineTuner, Freeze, Inputs, Linear, Loss, Result,
-    TorchContext, TrainConfig, Warmup,
+    Backbone, BertClassifier, ClassCollator, ClassLoss, FineTuner, Freeze, Inputs, Linear, Loss,
+    Result, TorchContext, TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
@@ -236,11 +236,7 @@ impl FineTuner for Centred {
         self.1.forward(&(pooled - &*mean))
     }
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {
-        let sum = logits.f_cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0);
-        Ok(Loss {
-            sum: sum.doing("computing the loss")?,
-            count: target.size()[0] as f64,
-        })
+        ClassLoss::default().of(logits, target)
     }
 }
 

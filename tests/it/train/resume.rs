@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use bertfit::checkpoint::verify;
 use bertfit::tch::Tensor;
 use bertfit::{
-    BertClassifier, Callback, CheckpointEvery, Checkpoints, ClassLoss, Control, EarlyStopping,
-    Error, EvalEvery, Example, Result, StepRecord, Stopped, TrainConfig, TrainReport, Trainer,
+    BertClassifier, BertClassifierBuilder, Callback, CheckpointEvery, Checkpoints, ClassLoss,
+    Control, EarlyStopping, Error, EvalEvery, Example, Result, StepRecord, Stopped, TrainConfig,
+    TrainReport, Trainer,
 };
 use serde_json::Value;
 
@@ -310,16 +311,15 @@ fn another_run_is_refused_with_what_differs() {
         "{other_data:?}"
     );
 
-    let mut model = BertClassifier::builder(crate::fixture::tiny())
-        .labels(["good", "bad"])
-        .max_length(16)
-        .seed(1)
-        .build()
-        .expect("a classifier");
-    let outcome = Trainer::new(config())
-        .map(|trainer| trainer.checkpoints(resume()))
-        .and_then(|mut trainer| trainer.run(&mut model, &rows(), Some(&eight())));
-    let other_model = differences(outcome.map(|report| (report, BTreeMap::new())));
+    let of_model = |set: &dyn Fn(BertClassifierBuilder) -> BertClassifierBuilder| {
+        let builder = BertClassifier::builder(crate::fixture::tiny()).labels(["good", "bad"]);
+        let mut model = set(builder).build().expect("a classifier");
+        let outcome = Trainer::new(config())
+            .map(|trainer| trainer.checkpoints(resume()))
+            .and_then(|mut trainer| trainer.run(&mut model, &rows(), Some(&eight())));
+        differences(outcome.map(|report| (report, BTreeMap::new())))
+    };
+    let other_model = of_model(&|builder| builder.max_length(16).seed(1));
     assert_eq!(
         other_model[0],
         "model.files.config.json.bertfit.max_length: 64, now 16"
@@ -330,18 +330,11 @@ fn another_run_is_refused_with_what_differs() {
     );
 
     // The loss is in no file of the model.
-    let mut model = BertClassifier::builder(crate::fixture::tiny())
-        .labels(["good", "bad"])
-        .loss(ClassLoss {
-            label_smoothing: 0.1,
-            ..ClassLoss::default()
-        })
-        .build()
-        .expect("a classifier");
-    let outcome = Trainer::new(config())
-        .map(|trainer| trainer.checkpoints(resume()))
-        .and_then(|mut trainer| trainer.run(&mut model, &rows(), Some(&eight())));
-    let other_loss = differences(outcome.map(|report| (report, BTreeMap::new())));
+    let smoothed = ClassLoss {
+        label_smoothing: 0.1,
+        ..ClassLoss::default()
+    };
+    let other_loss = of_model(&|builder| builder.loss(smoothed.clone()));
     assert_eq!(other_loss, ["task.loss.label_smoothing: 0.0, now 0.1"]);
 
     let error = run(checkpoints(dir.path()), 0).expect_err("checkpoints of an earlier run");
