@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
-use super::manifest::write_manifest;
+use super::folder_lock::{FolderLock, Writes};
+use super::manifest::{Sums, share_files, write_manifest};
 use super::new_folder::NewFolder;
 use crate::error::{Error, PathContext, Result};
 
@@ -32,12 +34,37 @@ impl FromStr for CheckpointEvery {
         let every = match (text, text.parse(), minutes) {
             ("epoch", ..) => Some(Self::Epoch),
             (_, Ok(steps), _) if steps > 0 => Some(Self::Steps(steps)),
-            (_, _, Some(minutes)) if minutes > 0.0 => Some(Self::Minutes(minutes)),
+            (_, _, Some(minutes)) => Some(Self::Minutes(minutes)),
             _ => None,
         };
+        let every = every.filter(|every| every.is_possible());
         let rule = "epoch, a number of steps, or minutes such as 10m";
         every.ok_or_else(|| Error::config("checkpoint_every", rule, text))
     }
+}
+
+impl CheckpointEvery {
+    fn is_possible(self) -> bool {
+        match self {
+            Self::Epoch => true,
+            Self::Steps(steps) => steps > 0,
+            Self::Minutes(minutes) => minutes > 0.0 && duration(minutes).is_some(),
+        }
+    }
+
+    /// Whether it is time for a checkpoint at the end of a step, so long after the last one.
+    pub(crate) fn is_due(self, step: usize, epoch_ends: bool, since_last: Duration) -> bool {
+        match self {
+            Self::Epoch => epoch_ends,
+            Self::Steps(every) => step.is_multiple_of(every),
+            Self::Minutes(minutes) => duration(minutes).is_some_and(|every| since_last >= every),
+        }
+    }
+}
+
+/// `None` for what no clock counts to.
+fn duration(minutes: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(60.0 * minutes).ok()
 }
 
 /// Where a run writes checkpoints, how often, and how many it keeps; see
@@ -87,13 +114,16 @@ impl Checkpoints {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let above = |field, got| Err(Error::config(field, "above 0", got));
-        match self.every {
-            CheckpointEvery::Steps(0) => above("checkpoint_every", 0.0),
-            CheckpointEvery::Minutes(minutes) if !(minutes.is_finite() && minutes > 0.0) => {
-                above("checkpoint_every", minutes)
-            }
-            _ if self.keep == 0 => above("keep", 0.0),
+        if !self.every.is_possible() {
+            let (rule, got) = match self.every {
+                CheckpointEvery::Minutes(got) if got > 0.0 => ("a time that a clock can count", got),
+                CheckpointEvery::Minutes(got) => ("above 0", got),
+                _ => ("above 0", 0.0),
+            };
+            return Err(Error::config("checkpoint_every", rule, got));
+        }
+        match self.keep {
+            0 => Err(Error::config("keep", "above 0", 0)),
             _ => Ok(()),
         }
     }
@@ -142,6 +172,11 @@ impl Checkpoints {
         }
     }
 
+    /// Keeps others from writing checkpoints there.
+    pub(crate) fn lock(&self) -> Result<FolderLock> {
+        FolderLock::take(&self.dir, Writes::Checkpoints)
+    }
+
     /// Writes the checkpoint of a step: `write` fills the folder. Then removes those
     /// that are too many; those of the steps `needed` never are.
     pub(crate) fn write(
@@ -150,13 +185,41 @@ impl Checkpoints {
         needed: [Option<usize>; 2],
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
+        let with_sums = |folder: &Path| write(folder).map(|()| Sums::new());
+        self.write_with_sums(step, needed, with_sums)
+    }
+
+    /// Writes the checkpoint of a step again: `write` writes the files of the names `changed`, and
+    /// the others stay as they are.
+    pub(crate) fn renew(
+        &self,
+        step: usize,
+        needed: [Option<usize>; 2],
+        changed: &[&str],
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        self.write_with_sums(step, needed, |folder| {
+            let sums = share_files(&self.path(step), folder, changed)?;
+            write(folder)?;
+            Ok(sums)
+        })
+    }
+
+    /// The same; `write` returns the sums of files that it knows.
+    fn write_with_sums(
+        &self,
+        step: usize,
+        needed: [Option<usize>; 2],
+        write: impl FnOnce(&Path) -> Result<Sums>,
+    ) -> Result<()> {
         let folder = NewFolder::create(&self.path(step))?;
-        write(folder.path())?;
-        write_manifest(folder.path())?;
+        let sums = write(folder.path())?;
+        write_manifest(folder.path(), &sums)?;
         let old = self.set_aside(step)?;
         if let Err(error) = folder.commit() {
-            if old {
-                self.put_back(step)?;
+            // A second problem may follow from the first, which is the one to tell.
+            if old && let Err(second) = self.put_back(step) {
+                log::error!("{}", second.chain());
             }
             return Err(error);
         }
@@ -172,6 +235,13 @@ impl Checkpoints {
             self.remove(old)?;
         }
         Ok(())
+    }
+
+    /// Removes the checkpoints of later steps: a run that has gone back comes to them on another
+    /// path.
+    pub(crate) fn remove_after(&self, step: usize) -> Result<()> {
+        let later = self.steps()?.into_iter().filter(|&later| later > step);
+        later.into_iter().try_for_each(|later| self.remove(later))
     }
 
     /// Where a checkpoint waits until the new one of its step has its name.
@@ -191,8 +261,11 @@ impl Checkpoints {
         Ok(exists)
     }
 
+    /// Gives the checkpoint that waits aside its name back. One that has it by now may not be on
+    /// the disk.
     fn put_back(&self, step: usize) -> Result<()> {
         let path = self.path(step);
+        self.remove(step)?;
         fs::rename(self.aside(step), &path).writing(&path)
     }
 
@@ -254,7 +327,7 @@ mod tests {
         assert_eq!(read("epoch"), Some(CheckpointEvery::Epoch));
         assert_eq!(read("500"), Some(CheckpointEvery::Steps(500)));
         assert_eq!(read("2.5m"), Some(CheckpointEvery::Minutes(2.5)));
-        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", ""] {
+        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", "nanm", "1e18m", ""] {
             let checkpoints = read(wrong).map(|every| Checkpoints::new("x").every(every));
             let refused = checkpoints.is_none_or(|checkpoints| checkpoints.validate().is_err());
             assert!(refused, "{wrong}");
@@ -273,6 +346,24 @@ mod tests {
         let path = checkpoints.path(3);
         verify(&path).expect("a whole checkpoint");
         fs::read_to_string(path.join("state")).expect("a file")
+    }
+
+    #[test]
+    fn no_time_is_too_long_to_be_refused_or_waited_for() {
+        for minutes in [1e18, f64::MAX, f64::INFINITY, f64::NAN, -1e18] {
+            let every = CheckpointEvery::Minutes(minutes);
+            let error = Checkpoints::new("x").every(every).validate();
+            let error = error.expect_err("no time").to_string();
+            assert!(error.starts_with("`checkpoint_every` must be "), "{error}");
+            assert!(!every.is_due(1, true, Duration::MAX));
+        }
+        let day = CheckpointEvery::Minutes(1440.0);
+        assert!(!day.is_due(1, true, Duration::from_secs(86_399)));
+        assert!(day.is_due(1, true, Duration::from_secs(86_400)));
+        // The largest that is accepted.
+        let longest = CheckpointEvery::Minutes(u64::MAX as f64 / 61.0);
+        Checkpoints::new("x").every(longest).validate().expect("a time");
+        assert!(!longest.is_due(1, true, Duration::from_secs(1)));
     }
 
     /// A kill between any two of the steps that replace the only checkpoint.
@@ -300,6 +391,65 @@ mod tests {
         written(&checkpoints, "newer").expect("a checkpoint");
         assert_eq!(content(&checkpoints), "newer");
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_is_renewed_in_some_files_and_keeps_the_others() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        let write = |folder: &Path, name: &str, content: &str| {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().expect("a folder")).writing(&file)?;
+            fs::write(&file, content).writing(&file)
+        };
+        let first = checkpoints.write(3, [None; 2], |folder| {
+            write(folder, "state", "old")?;
+            write(folder, "weights", "many")?;
+            write(folder, "part/weights", "more")
+        });
+        first.expect("a checkpoint");
+        let renewed = |content: &str| {
+            checkpoints.renew(3, [None; 2], &["state"], |folder| match content {
+                "" => Err(Error::Worker { doing: "testing" }),
+                _ => write(folder, "state", content),
+            })
+        };
+        renewed("new").expect("a checkpoint");
+        assert_eq!(content(&checkpoints), "new");
+        renewed("").expect_err("a failure");
+        assert_eq!(content(&checkpoints), "new");
+        for (name, kept) in [("weights", "many"), ("part/weights", "more")] {
+            let path = checkpoints.path(3).join(name);
+            assert_eq!(fs::read_to_string(path).expect("a file"), kept);
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+        // What was damaged before stays known as such.
+        fs::write(checkpoints.path(3).join("weights"), "fewer").expect("a file");
+        renewed("newest").expect("a checkpoint");
+        verify(checkpoints.path(3)).expect_err("a damaged file");
+    }
+
+    #[test]
+    fn a_checkpoint_aside_gets_its_name_back_from_one_that_may_not_be_on_the_disk() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        written(&checkpoints, "old").expect("a checkpoint");
+        assert!(checkpoints.set_aside(3).expect("a free name"));
+        written(&checkpoints, "new").expect("a checkpoint");
+        checkpoints.put_back(3).expect("the old one");
+        assert_eq!(content(&checkpoints), "old");
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn checkpoints_of_an_abandoned_path_are_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        for step in [2, 3, 4, 10] {
+            fs::create_dir(checkpoints.path(step)).expect("a folder");
+        }
+        checkpoints.remove_after(3).expect("removed");
+        assert_eq!(checkpoints.steps().expect("steps"), [3, 2]);
     }
 
     #[test]
