@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
+use super::every::CheckpointEvery;
 use super::folder_lock::{FolderLock, Writes};
 use super::manifest::{Sums, share_files, write_manifest};
 use super::new_folder::NewFolder;
@@ -12,60 +11,6 @@ use crate::error::{Error, PathContext, Result};
 
 const PREFIX: &str = "checkpoint-";
 const ASIDE: &str = "aside";
-
-/// When a run writes a checkpoint, besides at each new best evaluation and at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum CheckpointEvery {
-    /// After each epoch.
-    #[default]
-    Epoch,
-    /// After each so many optimizer steps.
-    Steps(usize),
-    /// At the first optimizer step after so many minutes.
-    Minutes(f64),
-}
-
-impl FromStr for CheckpointEvery {
-    type Err = Error;
-
-    /// Reads `epoch`, a number of steps, or a number of minutes with an `m` behind.
-    fn from_str(text: &str) -> Result<Self> {
-        let minutes = text.strip_suffix('m').and_then(|text| text.parse().ok());
-        let every = match (text, text.parse(), minutes) {
-            ("epoch", ..) => Some(Self::Epoch),
-            (_, Ok(steps), _) if steps > 0 => Some(Self::Steps(steps)),
-            (_, _, Some(minutes)) => Some(Self::Minutes(minutes)),
-            _ => None,
-        };
-        let every = every.filter(|every| every.is_possible());
-        let rule = "epoch, a number of steps, or minutes such as 10m";
-        every.ok_or_else(|| Error::config("checkpoint_every", rule, text))
-    }
-}
-
-impl CheckpointEvery {
-    fn is_possible(self) -> bool {
-        match self {
-            Self::Epoch => true,
-            Self::Steps(steps) => steps > 0,
-            Self::Minutes(minutes) => minutes > 0.0 && duration(minutes).is_some(),
-        }
-    }
-
-    /// Whether it is time for a checkpoint at the end of a step, so long after the last one.
-    pub(crate) fn is_due(self, step: usize, epoch_ends: bool, since_last: Duration) -> bool {
-        match self {
-            Self::Epoch => epoch_ends,
-            Self::Steps(every) => step.is_multiple_of(every),
-            Self::Minutes(minutes) => duration(minutes).is_some_and(|every| since_last >= every),
-        }
-    }
-}
-
-/// `None` for what no clock counts to.
-fn duration(minutes: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(60.0 * minutes).ok()
-}
 
 /// Where a run writes checkpoints, how often, and how many it keeps; see
 /// [`Trainer::checkpoints`](crate::Trainer::checkpoints).
@@ -114,14 +59,7 @@ impl Checkpoints {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        if !self.every.is_possible() {
-            let (rule, got) = match self.every {
-                CheckpointEvery::Minutes(got) if got > 0.0 => ("a time that a clock can count", got),
-                CheckpointEvery::Minutes(got) => ("above 0", got),
-                _ => ("above 0", 0.0),
-            };
-            return Err(Error::config("checkpoint_every", rule, got));
-        }
+        self.every.validate()?;
         match self.keep {
             0 => Err(Error::config("keep", "above 0", 0)),
             _ => Ok(()),
@@ -321,19 +259,6 @@ mod tests {
     use super::*;
     use crate::checkpoint::verify;
 
-    #[test]
-    fn an_interval_is_an_epoch_steps_or_minutes() {
-        let read = |text: &str| text.parse::<CheckpointEvery>().ok();
-        assert_eq!(read("epoch"), Some(CheckpointEvery::Epoch));
-        assert_eq!(read("500"), Some(CheckpointEvery::Steps(500)));
-        assert_eq!(read("2.5m"), Some(CheckpointEvery::Minutes(2.5)));
-        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", "nanm", "1e18m", ""] {
-            let checkpoints = read(wrong).map(|every| Checkpoints::new("x").every(every));
-            let refused = checkpoints.is_none_or(|checkpoints| checkpoints.validate().is_err());
-            assert!(refused, "{wrong}");
-        }
-    }
-
     /// A checkpoint of step 3 with this content.
     fn written(checkpoints: &Checkpoints, content: &str) -> Result<()> {
         checkpoints.write(3, [None; 2], |folder| {
@@ -346,24 +271,6 @@ mod tests {
         let path = checkpoints.path(3);
         verify(&path).expect("a whole checkpoint");
         fs::read_to_string(path.join("state")).expect("a file")
-    }
-
-    #[test]
-    fn no_time_is_too_long_to_be_refused_or_waited_for() {
-        for minutes in [1e18, f64::MAX, f64::INFINITY, f64::NAN, -1e18] {
-            let every = CheckpointEvery::Minutes(minutes);
-            let error = Checkpoints::new("x").every(every).validate();
-            let error = error.expect_err("no time").to_string();
-            assert!(error.starts_with("`checkpoint_every` must be "), "{error}");
-            assert!(!every.is_due(1, true, Duration::MAX));
-        }
-        let day = CheckpointEvery::Minutes(1440.0);
-        assert!(!day.is_due(1, true, Duration::from_secs(86_399)));
-        assert!(day.is_due(1, true, Duration::from_secs(86_400)));
-        // The largest that is accepted.
-        let longest = CheckpointEvery::Minutes(u64::MAX as f64 / 61.0);
-        Checkpoints::new("x").every(longest).validate().expect("a time");
-        assert!(!longest.is_due(1, true, Duration::from_secs(1)));
     }
 
     /// A kill between any two of the steps that replace the only checkpoint.

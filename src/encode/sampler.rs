@@ -8,9 +8,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Batches' worth of rows among which rows of like length are brought together: so
+/// Most batches' worth of rows among which rows of like length are brought together: so
 /// many that batches hold little padding, so few that epochs differ.
-const WINDOW: usize = 50;
+const MOST_IN_WINDOW: usize = 50;
+
+/// Least windows of a pass, where there are rows for them: else the same rows would share a batch
+/// in each epoch.
+const LEAST_WINDOWS: usize = 4;
 
 /// Rows of the largest data set: their indexes take half the memory of `usize`.
 pub(crate) const MOST_ROWS: usize = u32::MAX as usize;
@@ -106,7 +110,7 @@ impl Sampler {
                 let mut generator = generator(seed, epoch);
                 rows.shuffle(&mut generator);
                 // The sort is stable: rows of the same length stay shuffled.
-                for window in rows.chunks_mut(WINDOW * self.batch_size) {
+                for window in rows.chunks_mut(self.window(lengths.len())) {
                     window.sort_by_key(|&row| Reverse(length(row)));
                 }
                 let Pass { rows, mut batches } = self.cut(rows, length);
@@ -123,6 +127,15 @@ impl Sampler {
                 Pass { rows, batches }
             }
         }
+    }
+
+    /// Of so many rows, how many are sorted by length at a time: as many as in transformers'
+    /// `get_length_grouped_indices`.
+    fn window(&self, rows: usize) -> usize {
+        let batches = rows / self.batch_size.saturating_mul(LEAST_WINDOWS);
+        batches
+            .clamp(1, MOST_IN_WINDOW)
+            .saturating_mul(self.batch_size)
     }
 
     /// The number of batches of a pass.

@@ -4,6 +4,7 @@
 //! tensors are owned.
 #![allow(unsafe_code)]
 
+pub(crate) mod adamw;
 mod autocast;
 mod floats;
 pub(crate) mod fused;

@@ -112,7 +112,7 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let memory = config.memory.bytes(device, planner.weights())?;
         let layers = model.backbone().config().num_hidden_layers as usize;
         let optimizer = AdamW::new(trainable, config.optimizer)?
-            .with_rate_factors(|name| config.rate_factor(layers, name));
+            .with_rate_factors(|name| config.rate_factor(layers, name))?;
         let metric = config.metric_name().unwrap_or(model.main_metric());
         Ok(Self {
             config,
