@@ -109,10 +109,7 @@ impl Sampler {
             Order::Grouped { seed } => {
                 let mut generator = generator(seed, epoch);
                 rows.shuffle(&mut generator);
-                // The sort is stable: rows of the same length stay shuffled.
-                for window in rows.chunks_mut(self.window(lengths.len())) {
-                    window.sort_by_key(|&row| Reverse(length(row)));
-                }
+                self.sort_windows(&mut rows, length);
                 let Pass { rows, mut batches } = self.cut(rows, length);
                 batches.shuffle(&mut generator);
                 let longest = |i: usize| {
@@ -129,13 +126,15 @@ impl Sampler {
         }
     }
 
-    /// Of so many rows, how many are sorted by length at a time: as many as in transformers'
+    /// Brings rows of like length together, in windows as those of transformers'
     /// `get_length_grouped_indices`.
-    fn window(&self, rows: usize) -> usize {
-        let batches = rows / self.batch_size.saturating_mul(LEAST_WINDOWS);
-        batches
-            .clamp(1, MOST_IN_WINDOW)
-            .saturating_mul(self.batch_size)
+    fn sort_windows(&self, rows: &mut [u32], length: impl Fn(u32) -> u32) {
+        let batches = rows.len() / self.batch_size.saturating_mul(LEAST_WINDOWS);
+        let batches = batches.clamp(1, MOST_IN_WINDOW);
+        for window in rows.chunks_mut(batches.saturating_mul(self.batch_size)) {
+            // The sort is stable: rows of the same length stay shuffled.
+            window.sort_by_key(|&row| Reverse(length(row)));
+        }
     }
 
     /// The number of batches of a pass.
@@ -305,6 +304,40 @@ mod tests {
         assert!(grouped[0].iter().any(|&row| lengths[row] == 32));
         let sorted = |batches: &[Vec<usize>]| batches.is_sorted_by_key(|b| Reverse(lengths[b[0]]));
         assert!(!sorted(&grouped), "the batches are not shuffled");
+    }
+
+    /// tests/data/encode/make_windows.py
+    #[test]
+    fn windows_are_those_of_transformers() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            batch_size: usize,
+            lengths: Vec<u32>,
+            order: Vec<u32>,
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encode/windows.json");
+        let text = std::fs::read_to_string(path).expect("the reference");
+        let cases: Vec<Case> = serde_json::from_str(&text).expect("JSON");
+        assert!(cases.len() > 5);
+        for case in cases {
+            let mut rows: Vec<u32> = (0..case.lengths.len() as u32).collect();
+            let sampler = Sampler::grouped(case.batch_size, 0);
+            sampler.sort_windows(&mut rows, |row| case.lengths[row as usize]);
+            assert_eq!(rows, case.order, "{} rows", rows.len());
+        }
+    }
+
+    #[test]
+    fn a_batch_of_all_rows_may_be_asked_for() {
+        for size in [usize::MAX, usize::MAX / 50 + 1, usize::MAX / 2 + 1, usize::MAX / 4 + 1] {
+            for make in [Sampler::shuffled, Sampler::grouped] {
+                assert_eq!(make(size, 1).batches(&[3, 4, 5], 0)[0].len(), 3);
+            }
+            let lengths = [3, 4];
+            assert_eq!(Sampler::longest_first(size).batches(&lengths, 0), [[1, 0]]);
+            let by_tokens = Sampler::grouped(size, 1).tokens_per_batch(usize::MAX);
+            assert_eq!(by_tokens.batches(&lengths, 0)[0].len(), 2);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::fine_tuner::{FineTuner, ItemOf};
 use crate::train::callback::{Callback, Control};
 use crate::train::config::EvalEvery;
-use crate::train::evaluation::evaluate_on;
+use crate::train::evaluation::{evaluate_on, row_lengths};
 use crate::train::report::{EvalRecord, LogRecord, StepRecord, Stopped};
 use crate::train::saver::Saver;
 use crate::train::warning::Warning;
@@ -87,6 +87,10 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
     /// Evaluates on the development set; returns whether this is the best evaluation so far.
     fn evaluate(&mut self, dev: &dyn Dataset<Item = ItemOf<M>>) -> Result<bool> {
         let step = self.state.global_step;
+        // Rows are sorted by them, so that a set which changes may keep them.
+        if self.dev_lengths.len() != dev.len() {
+            self.dev_lengths = row_lengths(self.model, dev)?;
+        }
         let cached = |inputs: &mut Inputs| match &mut self.cache {
             Some(cache) => cache.attach(self.model, inputs),
             None => Ok(()),
@@ -98,8 +102,9 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
             true => Control::Stop,
             false => Control::Continue,
         };
-        let batch_size = self.config.eval_batch_size;
-        let Some(evaluation) = evaluate_on(self.model, dev, batch_size, cached, control)? else {
+        let (lengths, batch_size) = (&self.dev_lengths, self.config.eval_batch_size);
+        let evaluated = evaluate_on(self.model, dev, lengths, batch_size, cached, control);
+        let Some(evaluation) = evaluated? else {
             self.state.stopped = Some(Stopped::Callback);
             return Ok(false);
         };
