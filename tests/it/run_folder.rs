@@ -16,6 +16,7 @@ fn a_folder_with_files_is_refused_unless_it_may_be_overwritten() {
     let folder = RunFolder::create(&path, false).expect("a new folder");
     folder.write_predictions([1, 2]).expect("a file");
     folder.write_answers(&["yes"]).expect("a file");
+    drop(folder);
     let error = RunFolder::create(&path, false)
         .expect_err("not empty")
         .to_string();

@@ -1,6 +1,8 @@
 //! Losses that are no longer numbers: the run stops, skips the step, or goes back.
 
-use std::path::Path;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use bertfit::tch::{Device, Kind, Tensor};
 use bertfit::{
@@ -45,6 +47,7 @@ fn config(on_not_finite: OnNotFinite) -> TrainConfig {
         batch_size: 2,
         log_every: 2,
         check_data: false,
+        seed: 5,
         ..fast()
     }
 }
@@ -75,17 +78,25 @@ impl Callback for StopAfter {
 
 /// A run whose loss is NaN as soon as its weights have moved too far.
 fn run_back(dir: &Path, resume: bool, stop: usize) -> Result<(TrainReport, super::Weights)> {
+    run_back_with(dir, resume, StopAfter(stop))
+}
+
+fn run_back_with(
+    dir: &Path,
+    resume: bool,
+    callback: impl Callback,
+) -> Result<(TrainReport, super::Weights)> {
     let checkpoints = Checkpoints::new(dir)
         .every(CheckpointEvery::Steps(2))
         .keep(1)
         .resume(resume);
     let classifier = classifier_on(Device::Cpu);
     let mut model = Faulty(classifier, |model: &BertClassifier, _: &Tensor| {
-        drift(model) > 0.0031
+        drift(model) > 0.0038
     });
     let report = Trainer::new(config(BACK))?
         .checkpoints(checkpoints)
-        .callback(StopAfter(stop))
+        .callback(callback)
         .run(&mut model, &eight(), None)?;
     Ok((report, weights(&model.0)))
 }
@@ -98,11 +109,15 @@ fn a_run_goes_back_and_on_with_a_lower_rate_and_is_resumed_exactly() {
     assert!((1..=8).contains(&report.went_back), "{}", report.went_back);
     assert_eq!(report.global_step, 24);
     assert_eq!(report.to_results()["went_back"], report.went_back as f64);
-    // In the middle of an epoch, so that moments and generator must be those of then.
-    let back = |warning: &Warning| matches!(warning, Warning::WentBack { to_step: 10, .. });
-    assert!(report.warnings.iter().any(back), "{:?}", report.warnings);
+    // In the middle of an epoch of four steps, so that moments and generator must be those of then.
+    let back = |warning: &Warning| match warning {
+        Warning::WentBack { to_step, .. } if !to_step.is_multiple_of(4) => Some(*to_step),
+        _ => None,
+    };
+    let back = report.warnings.iter().find_map(back);
+    let back = back.unwrap_or_else(|| panic!("{:?}", report.warnings));
     // Interrupts at the checkpoint, in the step that is undone, and after it.
-    for stop in [10, 11, 12, 20] {
+    for stop in [back, back + 1, back + 2, 20] {
         for is_killed in [false, true] {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let (report, _) = run_back(dir.path(), false, stop).expect("a run that is stopped");
@@ -116,6 +131,33 @@ fn a_run_goes_back_and_on_with_a_lower_rate_and_is_resumed_exactly() {
             assert_same(&resumed, &whole);
         }
     }
+}
+
+/// Looks for the checkpoint of a step when the step is made.
+struct Looks(PathBuf, usize, Rc<Cell<bool>>);
+
+impl Callback for Looks {
+    fn on_step(&mut self, record: &StepRecord) -> Control {
+        if record.step == self.1 {
+            let checkpoint = self.0.join(format!("checkpoint-{}", self.1));
+            assert!(!checkpoint.exists(), "it is of the path that was left");
+            self.2.set(true);
+        }
+        Control::Continue
+    }
+}
+
+#[test]
+fn what_an_interrupt_has_saved_goes_when_the_run_goes_back_behind_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    // The seventh step moves the weights too far, and none but an interrupt writes a checkpoint.
+    let (report, _) = run_back(dir.path(), false, 7).expect("a run that is stopped");
+    assert_eq!((report.global_step, report.went_back), (7, 0));
+    assert!(dir.path().join("checkpoint-7").exists());
+    let looked = Rc::new(Cell::new(false));
+    let looks = Looks(dir.path().to_owned(), 7, looked.clone());
+    let (report, _) = run_back_with(dir.path(), true, looks).expect("a run that goes on");
+    assert!(report.went_back > 0 && looked.get());
 }
 
 #[test]
