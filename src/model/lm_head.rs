@@ -72,7 +72,7 @@ impl LmHead {
             return cross_entropy(&logits.doing("leaving bfloat16")?, target, smoothing);
         }
         let mut states = self.states(hidden)?;
-        if Autocast::is_on() {
+        if Autocast::is_on(hidden.device()) {
             states = states
                 .f_to_kind(Kind::BFloat16)
                 .doing("choosing bfloat16")?;

@@ -2,13 +2,15 @@
 //! Older names are understood on the way in; nothing is skipped in silence: the
 //! `LoadReport` says what was found, what is fresh and what had no use.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
+use crate::native::Numbers;
 use crate::whole_file;
 
 /// File name of the weights in a model folder.
@@ -239,42 +241,70 @@ fn copy(view: &TensorView, variable: &Tensor, name: &str, path: &Path) -> Result
     tch::no_grad(|| variable.f_copy_(&stored)).doing(doing)
 }
 
-/// Writes tensors as float32 with the metadata that every reader of the format
-/// accepts.
+/// Writes tensors as float32 with the metadata that every reader of the format accepts. What is
+/// float32 on the CPU already is written as it lies there, so that no second copy of it takes
+/// memory.
 pub(crate) fn save(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    let mut stored = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
-        stored.push((name, shape, bytes_of(tensor)?));
-    }
-    let mut views = Vec::with_capacity(stored.len());
-    for (name, shape, bytes) in &stored {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        views.push((name, view.map_err(|source| not_saved(path, &source))?));
-    }
+    let stored = |(name, tensor)| Ok((name, Stored::of(tensor)?));
+    let stored: Vec<(&String, Stored)> = tensors.iter().map(stored).collect::<Result<_>>()?;
     // Releases of transformers before 4.57 refuse a file without it.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(views, Some(metadata), path)
-        .map_err(|source| not_saved(path, &source))
-}
-
-fn not_saved(path: &Path, source: &safetensors::SafeTensorError) -> Error {
-    Error::Write {
+    safetensors::serialize_to_file(stored, Some(metadata), path).map_err(|source| Error::Write {
         path: path.to_owned(),
         source: std::io::Error::other(source.to_string()),
+    })
+}
+
+/// A tensor on its way into a file.
+struct Stored {
+    shape: Vec<usize>,
+    numbers: Numbers,
+}
+
+impl Stored {
+    fn of(tensor: &Tensor) -> Result<Self> {
+        Ok(Self {
+            shape: tensor.size().iter().map(|&n| n as usize).collect(),
+            numbers: numbers_of(tensor)?,
+        })
     }
 }
 
-/// The numbers of a tensor as float32, in the machine's byte order.
-pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    let copied = tch::no_grad(|| {
-        let tensor = tensor
-            .f_to_kind(Kind::Float)?
-            .f_to_device(Device::Cpu)?
-            .f_contiguous()?;
-        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        Ok(bytes)
-    });
-    copied.doing("copying weights")
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.numbers.bytes())
+    }
+
+    fn data_len(&self) -> usize {
+        self.numbers.bytes().len()
+    }
+}
+
+/// The numbers of a tensor as float32, which may be the tensor's own memory.
+pub(crate) fn numbers_of(tensor: &Tensor) -> Result<Numbers> {
+    Numbers::of(tensor).doing("reading weights")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_is_written_from_its_own_memory() {
+        let tensor = Tensor::from_slice(&[1.0_f32, 2.0, 3.0]).set_requires_grad(true);
+        let stored = Stored::of(&tensor).expect("numbers");
+        let Cow::Borrowed(bytes) = stored.data() else {
+            panic!("a copy");
+        };
+        assert_eq!(bytes.as_ptr().addr(), tensor.data_ptr().addr());
+        assert_eq!((stored.shape(), stored.data_len()), (&[3][..], 12));
+    }
 }

@@ -32,7 +32,7 @@ pub(super) struct State {
 impl State {
     /// Of what another part of the model has computed.
     pub(super) fn new(full: Tensor) -> Result<Self> {
-        let short = Autocast::is_on().then(|| full.f_to_kind(Kind::BFloat16));
+        let short = Autocast::is_on(full.device()).then(|| full.f_to_kind(Kind::BFloat16));
         Ok(Self {
             short: short.transpose().doing("choosing bfloat16")?,
             full,

@@ -91,8 +91,11 @@ impl BertGenerator {
         predict::each_batch(&self.backbone, &lengths, budget, |rows| {
             let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
             let inputs = encoder.inputs(&batch)?.to_device(self.backbone.device())?;
+            let region = self.backbone.precision().region(self.backbone.device())?;
+            let memory = self.read(&inputs, false)?;
+            drop(region);
             let mut writing = Writing {
-                memory: self.read(&inputs, false)?,
+                memory,
                 past: generation.use_cache.then(Past::default),
                 model: self,
             };
