@@ -34,7 +34,7 @@ const USAGE: &str = "usage: cargo xtask <command>
                   --kills=N, --signals=N), which takes some minutes
   sanitize [ARGS] set up, then run the tests with the C++ under AddressSanitizer (names of
                   tests)
-  peers           set up, then compare with transformers itself (downloads 3 GB)
+  peers           set up, then compare with two releases of transformers (downloads 6 GB)
   help            this text";
 
 /// What went wrong, in one line.
