@@ -308,7 +308,8 @@ fn tokenizers() -> Vec<Seed> {
         // As transformers 5 saves them: with no vocab.txt.
         Seed::new("tokenizer.json", fast.to_string()).beside(std::slice::from_ref(&backend)),
         Seed::new("tokenizer.json", fast.to_string()),
-        Seed::new(backend.0, backend.1).beside(&[("tokenizer.json", fast.to_string().into_bytes())]),
+        Seed::new(backend.0, backend.1)
+            .beside(&[("tokenizer.json", fast.to_string().into_bytes())]),
     ]
 }
 
@@ -341,8 +342,13 @@ fn read_tokenizer(path: &Path) -> Result<()> {
     tokenizer.save(saved.path()).expect("a saved tokenizer");
     let again = Tokenizer::from_dir(saved.path()).expect("what was written can be read");
     for text in texts {
-        let encode = |tokenizer: &Tokenizer| tokenizer.encode(text, None, 40, Truncation::default());
-        assert_eq!(encode(&again)?, encode(&tokenizer)?, "the same from what was written");
+        let encode =
+            |tokenizer: &Tokenizer| tokenizer.encode(text, None, 40, Truncation::default());
+        assert_eq!(
+            encode(&again)?,
+            encode(&tokenizer)?,
+            "the same from what was written"
+        );
     }
     Ok(())
 }

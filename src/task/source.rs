@@ -96,11 +96,7 @@ impl Source {
     }
 
     /// The names of the classes of the head in the folder.
-    fn saved_labels(
-        &self,
-        config: &BertConfig,
-        architecture: &str,
-    ) -> Result<Option<Vec<String>>> {
+    fn saved_labels(&self, config: &BertConfig, architecture: &str) -> Result<Option<Vec<String>>> {
         let path = self.dir.join("config.json");
         match (is_a(config, architecture), self.head) {
             (true, _) => config.head_names(&path).map(Some),

@@ -81,7 +81,10 @@ pub(super) fn settle(dir: &Path, file: &mut Map<String, Value>) -> Result<Settin
     let without_segments = [DISTIL_BERT, BACKEND].contains(&name);
     let named_inputs = file.get(INPUT_NAMES).is_some_and(|names| !names.is_null());
     if without_segments && !named_inputs {
-        file.insert(INPUT_NAMES.to_owned(), json!(["input_ids", "attention_mask"]));
+        file.insert(
+            INPUT_NAMES.to_owned(),
+            json!(["input_ids", "attention_mask"]),
+        );
     }
     file.insert("tokenizer_class".to_owned(), BERT.into());
     Ok(settings)
@@ -110,9 +113,13 @@ fn check_words(path: &Path, file: &Map<String, Value>) -> Result<()> {
         ("word_tokenizer_type", "basic"),
         ("subword_tokenizer_type", "wordpiece"),
     ] {
-        let other = file.get(key).filter(|kind| !kind.is_null() && *kind != ours);
+        let other = file
+            .get(key)
+            .filter(|kind| !kind.is_null() && *kind != ours);
         if let Some(kind) = other {
-            let kind = kind.as_str().map_or(kind.to_string(), |kind| kind.escape_debug().to_string());
+            let kind = kind
+                .as_str()
+                .map_or(kind.to_string(), |kind| kind.escape_debug().to_string());
             return Err(problem(
                 path,
                 format!("`{key}` is {kind}, which bertfit does not have: expected {ours}"),

@@ -89,7 +89,11 @@ impl TokenizerJson {
         if self.cleaning()?.clean_text == Some(false) {
             return Err("its normalizer does not clean texts, as BERT's does".to_owned());
         }
-        expect("pre-tokenizer", kind_of(&self.pre_tokenizer), "BertPreTokenizer")?;
+        expect(
+            "pre-tokenizer",
+            kind_of(&self.pre_tokenizer),
+            "BertPreTokenizer",
+        )?;
         expect("decoder", kind_of(&self.decoder), "WordPiece")?;
         let decoder = self.decoder.as_ref().unwrap_or(&Value::Null);
         let differs = |key: &str, usual: Value| !decoder[key].is_null() && decoder[key] != usual;
@@ -140,9 +144,7 @@ impl TokenizerJson {
                 is_template(processor, "single", &single)
                     && is_template(processor, "pair", &[&single[..], &second].concat())
             }
-            "BertProcessing" => {
-                processor["cls"][1] == ids.cls && processor["sep"][1] == ids.sep
-            }
+            "BertProcessing" => processor["cls"][1] == ids.cls && processor["sep"][1] == ids.sep,
             other => return expect("post-processor", other, "TemplateProcessing"),
         };
         match is_bert {

@@ -210,7 +210,10 @@ impl Source {
         let tokens = &config.added_tokens_decoder;
         let id = |content: &str| {
             let mut found = tokens.iter().filter(|(_, token)| token.content == content);
-            *found.next_back().expect("a complete source has its special tokens").0
+            *found
+                .next_back()
+                .expect("a complete source has its special tokens")
+                .0
         };
         SpecialIds {
             pad: id(&config.pad_token),

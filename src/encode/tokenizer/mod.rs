@@ -140,7 +140,9 @@ impl Tokenizer {
     ///
     /// The folder or a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        self.inner.source.write(dir, &self.inner.word_piece.tokens())
+        self.inner
+            .source
+            .write(dir, &self.inner.word_piece.tokens())
     }
 
     /// Removes what [`save`](Self::save) does not replace of another tokenizer's files.

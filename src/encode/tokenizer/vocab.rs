@@ -194,7 +194,10 @@ mod tests {
         let refused = [
             (&[][..], "no tokens"),
             (&[("b", 1), ("a", 1)], r#""a" and "b" both have the id 1"#),
-            (&[("a", -1)], r#"the id of "a" is -1: expected 0 to 16777215"#),
+            (
+                &[("a", -1)],
+                r#"the id of "a" is -1: expected 0 to 16777215"#,
+            ),
             (
                 &[("a", i64::MAX)],
                 r#"the id of "a" is 9223372036854775807: expected 0 to 16777215"#,

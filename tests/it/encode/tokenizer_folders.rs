@@ -41,7 +41,11 @@ fn folders() -> Folders {
 
 /// The files of a folder by their names.
 pub fn files_of(name: &str) -> Map<String, Value> {
-    folders().folders.remove(name).expect("a folder of the name").files
+    folders()
+        .folders
+        .remove(name)
+        .expect("a folder of the name")
+        .files
 }
 
 fn written(files: &Map<String, Value>) -> TempDir {
@@ -81,7 +85,9 @@ fn encoded(tokenizer: &Tokenizer, texts: &[Texts]) -> Vec<[Vec<i64>; 2]> {
             Texts::Pair(text, pair) => (text, Some(pair.as_str())),
         };
         let encoding = tokenizer.encode(text, pair, 64, Truncation::default());
-        let inputs = encoder.inputs(&[encoding.expect("it fits")]).expect("inputs");
+        let inputs = encoder
+            .inputs(&[encoding.expect("it fits")])
+            .expect("inputs");
         [inputs.input_ids(), inputs.token_type_ids()]
             .map(|tensor| Vec::<i64>::try_from(tensor.view(-1)).expect("ids"))
     };
@@ -112,7 +118,11 @@ fn folders_of_both_releases_give_the_ids_of_transformers_and_so_does_what_is_sav
         for (left_out, config) in [("vocab.txt", true), ("tokenizer.json", false)] {
             fs::remove_file(saved.path().join(left_out)).expect("it is there");
             let one = Tokenizer::from_dir(saved.path()).expect("the other is enough");
-            assert_eq!(&encoded(&one, &texts), expected, "{name} without {left_out}");
+            assert_eq!(
+                &encoded(&one, &texts),
+                expected,
+                "{name} without {left_out}"
+            );
             assert_eq!(one.config() == again.config(), config || !config);
             tokenizer.save(saved.path()).expect("a saved tokenizer");
         }
@@ -127,7 +137,11 @@ fn a_tokenizer_json_that_is_not_there_is_written_as_transformers_writes_it() {
         let expected = files.remove("tokenizer.json").expect("it has one");
         let saved = tempfile::tempdir().expect("a temporary folder");
         load(&files).save(saved.path()).expect("a saved tokenizer");
-        assert_eq!(read(&saved.path().join("tokenizer.json")), expected, "{name}");
+        assert_eq!(
+            read(&saved.path().join("tokenizer.json")),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -169,7 +183,10 @@ fn the_vocabulary_of_a_tokenizer_json_may_be_out_of_order_and_have_gaps() {
     let again = again.expect("the same tokenizer");
     assert_eq!(encoded(&again, &texts), encoded(&tokenizer, &texts));
     assert_eq!(warned.len(), 1, "{warned:?}");
-    assert!(warned[0].ends_with("is also on line 2; the later one counts"), "{warned:?}");
+    assert!(
+        warned[0].ends_with("is also on line 2; the later one counts"),
+        "{warned:?}"
+    );
 }
 
 #[test]
@@ -368,14 +385,27 @@ fn what_transformers_would_honour_and_bertfit_does_not_is_refused_by_name() {
     for (place, value, message) in cases {
         let mut files = files_of("bert_5");
         let (file, path) = place.split_once('/').expect("a file and a place in it");
-        let (parent, key) = path.rsplit_once('/').map_or(("", path), |(parent, key)| (parent, key));
-        let parent = if parent.is_empty() { String::new() } else { format!("/{parent}") };
-        let parent = files[file].pointer_mut(&parent).expect("the place is there");
+        let (parent, key) = path
+            .rsplit_once('/')
+            .map_or(("", path), |(parent, key)| (parent, key));
+        let parent = if parent.is_empty() {
+            String::new()
+        } else {
+            format!("/{parent}")
+        };
+        let parent = files[file]
+            .pointer_mut(&parent)
+            .expect("the place is there");
         parent[key] = value;
         let dir = written(&files);
-        let error = Tokenizer::from_dir(dir.path()).expect_err(message).to_string();
+        let error = Tokenizer::from_dir(dir.path())
+            .expect_err(message)
+            .to_string();
         let said = error.strip_prefix(&format!("{}/", dir.path().display()));
-        assert!(said.is_some_and(|said| said.starts_with(message)), "{place}: {error}");
+        assert!(
+            said.is_some_and(|said| said.starts_with(message)),
+            "{place}: {error}"
+        );
     }
 }
 
@@ -386,9 +416,14 @@ fn the_class_may_stand_in_the_configuration_of_the_model() {
     files["tokenizer_config.json"] = json!({"do_lower_case": false});
     files["config.json"]["tokenizer_class"] = json!("BertJapaneseTokenizer");
     let dir = written(&files);
-    let error = Tokenizer::from_dir(dir.path()).expect_err("another tokenizer").to_string();
+    let error = Tokenizer::from_dir(dir.path())
+        .expect_err("another tokenizer")
+        .to_string();
     let path = dir.path().join("config.json");
-    let start = format!("{}: `tokenizer_class` is BertJapaneseTokenizer", path.display());
+    let start = format!(
+        "{}: `tokenizer_class` is BertJapaneseTokenizer",
+        path.display()
+    );
     assert!(error.starts_with(&start), "{error}");
     // That of the tokenizer's own file goes before it.
     files["tokenizer_config.json"]["tokenizer_class"] = json!("BertTokenizerFast");
@@ -397,7 +432,12 @@ fn the_class_may_stand_in_the_configuration_of_the_model() {
     files.shift_remove("tokenizer.json");
     files["tokenizer_config.json"]["tokenizer_class"] = json!("TokenizersBackend");
     let error = Tokenizer::from_dir(written(&files).path()).expect_err("no settings");
-    assert!(error.to_string().contains("tokenizer.json, which is not there"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("tokenizer.json, which is not there"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -131,7 +131,10 @@ fn another_model_is_named_whatever_its_fields_are() {
             Value::String(name) => name.replace('\n', "\\n"),
             other => other.to_string(),
         };
-        let expected = format!("{}: `model_type` must be `bert`, got {name}", path.display());
+        let expected = format!(
+            "{}: `model_type` must be `bert`, got {name}",
+            path.display()
+        );
         let error = BertConfig::from_dir(dir.path()).expect_err("another model");
         assert_eq!(error.to_string(), expected);
     }

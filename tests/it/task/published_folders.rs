@@ -13,7 +13,9 @@ use crate::fixture::{data, eight, rows, tiny, with_config};
 /// A classifier's folder with these changes to its configuration.
 fn classifier(labels: &[&str], changes: &[(&str, Value)]) -> TempDir {
     let saved = tempfile::tempdir().expect("a temporary folder");
-    let built = BertClassifier::builder(tiny()).labels(labels.to_vec()).build();
+    let built = BertClassifier::builder(tiny())
+        .labels(labels.to_vec())
+        .build();
     built.expect("valid").save(saved.path()).expect("saved");
     with_config(saved.path(), changes)
 }
@@ -21,11 +23,18 @@ fn classifier(labels: &[&str], changes: &[(&str, Value)]) -> TempDir {
 fn labelled(labels: [&str; 2]) -> Vec<Example> {
     let rows = eight().into_iter();
     let of = |label: &str| labels[usize::from(label == "good")].to_owned();
-    rows.map(|row| Example { label: of(&row.label), ..row }).collect()
+    rows.map(|row| Example {
+        label: of(&row.label),
+        ..row
+    })
+    .collect()
 }
 
 fn short_run() -> TrainConfig {
-    TrainConfig { epochs: 1.0, ..TrainConfig::default() }
+    TrainConfig {
+        epochs: 1.0,
+        ..TrainConfig::default()
+    }
 }
 
 /// The numbers are from `tests/data/model/make_saved_by_5.py`.
@@ -66,7 +75,11 @@ fn class_names_may_be_numbers_and_booleans() {
     let cases = [
         (json!({"0": 0, "1": 1}), ["0", "1"], ["0", "1"]),
         (json!({"0": 1, "1": 0}), ["1", "0"], ["1", "0"]),
-        (json!({"0": false, "1": true}), ["False", "True"], ["false", "true"]),
+        (
+            json!({"0": false, "1": true}),
+            ["False", "True"],
+            ["false", "true"],
+        ),
     ];
     for (id2label, names, in_data) in cases {
         let dir = classifier(&["a", "b"], &[("id2label", id2label)]);
@@ -81,7 +94,10 @@ fn class_names_may_be_numbers_and_booleans() {
         model.save(saved.path()).expect("a saved model");
         let config = BertConfig::from_dir(saved.path()).expect("a configuration");
         let names = names.map(str::to_owned).to_vec();
-        assert_eq!(config.class_names(saved.path()).expect("names"), Some(names));
+        assert_eq!(
+            config.class_names(saved.path()).expect("names"),
+            Some(names)
+        );
     }
 }
 
@@ -94,7 +110,10 @@ fn the_classes_of_a_head_without_names_go_by_their_ids() {
         (&["a", "b"][..], vec![("id2label", Value::Null)]),
         (&["a", "b"], vec![("id2label", unnamed)]),
         (&["a", "b", "c"], vec![("id2label", three)]),
-        (&["a", "b", "c"], vec![("id2label", Value::Null), ("num_labels", json!(3))]),
+        (
+            &["a", "b", "c"],
+            vec![("id2label", Value::Null), ("num_labels", json!(3))],
+        ),
     ] {
         let dir = classifier(labels, &changes);
         let mut model = BertClassifier::load(dir.path()).expect("a classifier");
@@ -102,31 +121,53 @@ fn the_classes_of_a_head_without_names_go_by_their_ids() {
         assert_eq!(model.labels().len(), count);
         let (ids, names) = (labelled(["0", "1"]), labelled(["LABEL_0", "LABEL_1"]));
         let of_ids = model.evaluate(&ids).expect("an evaluation");
-        assert_eq!(of_ids.loss, model.evaluate(&names).expect("an evaluation").loss);
+        assert_eq!(
+            of_ids.loss,
+            model.evaluate(&names).expect("an evaluation").loss
+        );
         model.fit(&ids, &ids, &short_run()).expect("a run");
         for other in [count.to_string().as_str(), "00", "+1", "-1", "1.0", ""] {
             assert_eq!(model.labels().get(other), None, "{other:?}");
         }
         // Asked for as labels, they are the names from then on.
         let asked: Vec<String> = (0..count).map(|id| id.to_string()).collect();
-        let named = BertClassifier::builder(dir.path()).labels(asked.clone()).build();
+        let named = BertClassifier::builder(dir.path())
+            .labels(asked.clone())
+            .build();
         assert_eq!(named.expect("the same head").labels().names(), asked);
-        let other = BertClassifier::builder(dir.path()).labels(["x", "y"]).build();
+        let other = BertClassifier::builder(dir.path())
+            .labels(["x", "y"])
+            .build();
         assert!(other.is_err(), "names are not guessed");
     }
 }
 
 #[test]
 fn class_names_are_looked_at_only_where_they_are_used() {
-    for bad in [json!({"0": "a", "2": "b"}), json!(["a", "b"]), json!({"0": null, "1": []})] {
+    for bad in [
+        json!({"0": "a", "2": "b"}),
+        json!(["a", "b"]),
+        json!({"0": null, "1": []}),
+    ] {
         let dir = classifier(&["a", "b"], &[("id2label", bad)]);
-        let error = BertClassifier::load(dir.path()).expect_err("no names").to_string();
-        assert!(error.contains("`id2label` must be names numbered from 0"), "{error}");
-        let fresh = BertClassifier::builder(dir.path()).labels(["x", "y"]).fresh_head();
+        let error = BertClassifier::load(dir.path())
+            .expect_err("no names")
+            .to_string();
+        assert!(
+            error.contains("`id2label` must be names numbered from 0"),
+            "{error}"
+        );
+        let fresh = BertClassifier::builder(dir.path())
+            .labels(["x", "y"])
+            .fresh_head();
         fresh.build().expect("a fresh head");
-        BertQuestionAnswerer::builder(dir.path()).build().expect("another head");
+        BertQuestionAnswerer::builder(dir.path())
+            .build()
+            .expect("another head");
         BertEmbedder::builder(dir.path()).build().expect("no head");
-        let (_, ()) = Backbone::builder(dir.path()).build(|_, _| Ok(())).expect("an encoder");
+        let (_, ()) = Backbone::builder(dir.path())
+            .build(|_, _| Ok(()))
+            .expect("an encoder");
     }
 }
 
@@ -140,13 +181,23 @@ fn one_output_without_a_problem_type_is_a_number() {
     let expected = regressor.predict(&texts).expect("numbers");
     for changes in [
         vec![("problem_type", Value::Null)],
-        vec![("problem_type", Value::Null), ("id2label", Value::Null), ("num_labels", json!(1))],
+        vec![
+            ("problem_type", Value::Null),
+            ("id2label", Value::Null),
+            ("num_labels", json!(1)),
+        ],
     ] {
         let dir = with_config(saved.path(), &changes);
         let path = dir.path().join("config.json");
         for (task, error) in [
-            ("single_label_classification", BertClassifier::load(dir.path()).map(drop)),
-            ("multi_label_classification", BertMultiLabelClassifier::load(dir.path()).map(drop)),
+            (
+                "single_label_classification",
+                BertClassifier::load(dir.path()).map(drop),
+            ),
+            (
+                "multi_label_classification",
+                BertMultiLabelClassifier::load(dir.path()).map(drop),
+            ),
         ] {
             let message = format!(
                 "{}: `problem_type` must be {task}, or a fresh head asked for, since one output \
@@ -157,7 +208,9 @@ fn one_output_without_a_problem_type_is_a_number() {
         }
         let loaded = BertRegressor::load(dir.path()).expect("a regressor");
         assert_eq!(loaded.predict(&texts).expect("numbers"), expected);
-        let fresh = BertClassifier::builder(dir.path()).labels(["x", "y"]).fresh_head();
+        let fresh = BertClassifier::builder(dir.path())
+            .labels(["x", "y"])
+            .fresh_head();
         fresh.build().expect("a fresh head");
     }
 }
@@ -165,7 +218,10 @@ fn one_output_without_a_problem_type_is_a_number() {
 /// Rows of the embeddings that no text becomes are scored as all others, as in transformers.
 #[test]
 fn a_row_without_a_token_is_filled_in_as_nothing() {
-    let fields = [("vocab_size", json!(250)), ("initializer_range", json!(0.5))];
+    let fields = [
+        ("vocab_size", json!(250)),
+        ("initializer_range", json!(0.5)),
+    ];
     let config = with_config(&tiny(), &fields);
     let config = BertConfig::from_dir(config.path()).expect("a configuration");
     let tokenizer = Tokenizer::from_dir(&tiny()).expect("246 tokens");
@@ -174,7 +230,9 @@ fn a_row_without_a_token_is_filled_in_as_nothing() {
     let (backbone, ()) = random.expect("a model");
     backbone.save(dir.path(), |_| ()).expect("a saved model");
     let model = BertMaskedLm::builder(dir.path()).build().expect("a model");
-    let fills = model.fill_mask(&["the [MASK] was good"], 246).expect("tokens");
+    let fills = model
+        .fill_mask(&["the [MASK] was good"], 246)
+        .expect("tokens");
     let fills = &fills[0][0];
     let (with, without): (Vec<_>, Vec<_>) = fills.iter().partition(|fill| fill.token_id < 246);
     assert!(with.iter().all(|fill| !fill.token.is_empty()));

@@ -90,9 +90,19 @@ fn transformers_loads_a_fitted_model_that_the_other_release_has_saved() {
 
 #[test]
 fn transformers_loads_a_fitted_model_whatever_its_tokenizer_was_saved_as() {
-    for name in ["accents_4", "tokens_4", "tokens_5", "generic_4", "generic_5"] {
+    for name in [
+        "accents_4",
+        "tokens_4",
+        "tokens_5",
+        "generic_4",
+        "generic_5",
+    ] {
         let dir = with_config(&tiny(), &[]);
-        for file in ["vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
+        for file in [
+            "vocab.txt",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ] {
             std::fs::remove_file(dir.path().join(file)).expect("a removed file");
         }
         let mut files = tokenizer_folders::files_of(name);
