@@ -129,8 +129,10 @@ fn problem_type(args: &Args) -> Result<String> {
         return Ok(problem_type.clone());
     }
     if recipe::is_fitted(model, "ForSequenceClassification")? {
-        let saved = BertConfig::from_dir(model)?.problem_type;
-        return Ok(saved.unwrap_or(SINGLE.to_owned()));
+        let config = BertConfig::from_dir(model)?;
+        // One output gives a number, as transformers has it.
+        let usual = [SINGLE, REGRESSION][usize::from(config.num_labels() == 1)];
+        return Ok(config.problem_type.unwrap_or(usual.to_owned()));
     }
     Ok(match &args.common.train {
         Some(path) => args.tables.table(path)?.problem_type()?.to_owned(),

@@ -25,6 +25,15 @@ pub struct Labels {
     ids: BTreeMap<String, i64>,
 }
 
+/// Whether the names are those that transformers gives to classes without names: `LABEL_0`,
+/// `LABEL_1`, …
+pub(crate) fn is_unnamed(names: &[String]) -> bool {
+    let numbers = names.iter().map(|name| name.strip_prefix("LABEL_"));
+    numbers
+        .zip(0..)
+        .all(|(number, id): (_, usize)| number == Some(id.to_string().as_str()))
+}
+
 impl Labels {
     /// The classes in the order given: the first has id 0.
     ///
@@ -96,8 +105,20 @@ impl Labels {
     }
 
     /// The id of a name; `None` for an unknown one.
+    ///
+    /// Classes without names, `LABEL_0`, `LABEL_1`, … as transformers calls them, may be
+    /// named by their ids: `0`, `1`, …. A boolean of JSON, `true`, also finds Python's `True`.
     pub fn get(&self, name: &str) -> Option<i64> {
-        self.ids.get(name).copied()
+        let id = self.ids.get(name).copied();
+        id.or_else(|| match name {
+            "true" => self.ids.get("True").copied(),
+            "false" => self.ids.get("False").copied(),
+            _ => {
+                let id = name.parse::<usize>().ok()?;
+                let is_id = id < self.len() && id.to_string() == name && is_unnamed(&self.names);
+                is_id.then_some(id as i64)
+            }
+        })
     }
 
     /// The id of a name that should be known.

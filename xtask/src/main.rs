@@ -38,7 +38,7 @@ const USAGE: &str = "usage: cargo xtask <command>
                   tests)
   test-arm        set up, then run tests of the kernels, the model and training on aarch64, under
                   emulation (Debian's g++-aarch64-linux-gnu and qemu-user)
-  peers           set up, then compare with transformers itself (downloads 3 GB)
+  peers           set up, then compare with two releases of transformers (downloads 6 GB)
   help            this text";
 
 /// What went wrong, in one line.

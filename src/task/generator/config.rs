@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::encode::Tokenizer;
@@ -53,12 +53,7 @@ impl GeneratorConfig {
                 fields.remove("is_decoder");
                 fields.remove("add_cross_attention");
             }
-            let part = BertConfig::deserialize(part).map_err(|source| Error::Json {
-                path: path.clone(),
-                source,
-            })?;
-            part.check(&path)?;
-            Ok(part)
+            BertConfig::from_value(&part, &path)
         };
         let (mut encoder, decoder) = (part("encoder")?, part("decoder")?);
         // What stands beside the two is the whole model's.
