@@ -10,7 +10,7 @@
 
 mod recipe;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bertfit::{
@@ -71,7 +71,7 @@ struct Args {
 }
 
 impl Args {
-    fn table(&self, path: &PathBuf) -> Result<Table> {
+    fn table(&self, path: &Path) -> Result<Table> {
         let table = self.tables.table(path, &self.common)?;
         Ok(match self.label_delimiter {
             Some(delimiter) => table.label_delimiter(delimiter),
@@ -252,9 +252,15 @@ fn one_class(args: &Args) -> Result<ExitCode> {
     let mut classifier = builder.loss(args.loss.loss(&labels, counts)?).build()?;
     let table = |path: &PathBuf| Ok(args.table(path)?.known_labels(&labels));
     let dev = common.dev.as_ref().map(|path| table(path)?.read());
-    let dev = dev.transpose()?.map(|rows| first(rows, common.rows.max_eval_samples));
+    let dev = dev
+        .transpose()?
+        .map(|rows| first(rows, common.rows.max_eval_samples));
     let test = Test::read(common, &args.test, table, Table::read_if_labelled)?;
-    let mut sets = sets(train.as_ref().map(|rows| rows as _), dev.as_ref(), test.as_ref());
+    let mut sets = sets(
+        train.as_ref().map(|rows| rows as _),
+        dev.as_ref(),
+        test.as_ref(),
+    );
     if let Some(Some(share)) = &share {
         sets.dev = Some(share);
     }

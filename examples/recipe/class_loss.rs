@@ -14,7 +14,12 @@ pub struct LossArgs {
     #[arg(long, value_name = "balanced|FILE", requires = "train")]
     class_weights: Option<String>,
     /// Share of the target that is spread over all classes
-    #[arg(long, default_value_t = 0.0, requires = "train", conflicts_with = "focal_gamma")]
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        requires = "train",
+        conflicts_with = "focal_gamma"
+    )]
     label_smoothing: f64,
     /// Exponent of the focal loss: the higher, the less rows count that are right already
     #[arg(long, default_value_t = 0.0, requires = "train")]
@@ -25,8 +30,13 @@ impl LossArgs {
     /// The first of the flags that is given.
     pub fn given(&self) -> Option<&'static str> {
         match self {
-            Self { class_weights: Some(_), .. } => Some("--class-weights"),
-            Self { label_smoothing, .. } if *label_smoothing != 0.0 => Some("--label-smoothing"),
+            Self {
+                class_weights: Some(_),
+                ..
+            } => Some("--class-weights"),
+            Self {
+                label_smoothing, ..
+            } if *label_smoothing != 0.0 => Some("--label-smoothing"),
             Self { focal_gamma, .. } if *focal_gamma != 0.0 => Some("--focal-gamma"),
             _ => None,
         }

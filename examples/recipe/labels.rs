@@ -59,10 +59,7 @@ pub fn saved_labels(model: &Path) -> Result<Labels> {
 
 /// The classes of --train and those that --dev has besides, of which it warns. Where -1 marks rows
 /// without a gold label, it is no class.
-pub fn with_labels_of_dev(
-    train: &Labels,
-    dev: impl IntoIterator<Item = String>,
-) -> Result<Labels> {
+pub fn with_labels_of_dev(train: &Labels, dev: impl IntoIterator<Item = String>) -> Result<Labels> {
     let gold = train.without_missing();
     let classes = gold.as_ref().unwrap_or(train);
     if gold.is_none() && train.get("-1").is_some() && train.get("1").is_some() {
@@ -88,6 +85,7 @@ pub fn with_labels_of_dev(
 }
 
 /// The settings that the builders of tasks with such a head have.
+#[allow(unused_macros)] // Some tasks have another head.
 macro_rules! with_head {
     ($head:expr, $builder:expr) => {{
         let builder = match $head.dropout {
@@ -100,5 +98,5 @@ macro_rules! with_head {
         }
     }};
 }
-#[allow(unused_imports)] // Some tasks have another head.
+#[allow(unused_imports)]
 pub(crate) use with_head;

@@ -407,7 +407,10 @@ pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,bertfit::hub=info")).init();
+    env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,bertfit::hub=info"),
+    )
+    .init();
     let mut args = A::parse();
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");

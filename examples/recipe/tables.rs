@@ -71,9 +71,13 @@ impl Dialect {
             (None, Quoting::Auto) => return Ok(()),
             (None, _) => "--quoting",
         };
-        let mut files = [&common.train, &common.dev, &common.test].into_iter().flatten();
+        let mut files = [&common.train, &common.dev, &common.test]
+            .into_iter()
+            .flatten();
         match files.all(|path| is_json(path)) {
-            true => Err(format!("{flag} is of tables with columns, and none of the files is one")),
+            true => Err(format!(
+                "{flag} is of tables with columns, and none of the files is one"
+            )),
             false => Ok(()),
         }
     }

@@ -26,7 +26,9 @@ pub(super) fn class_names(path: &Path, column: &str) -> Result<Option<Labels>> {
     }
     let file = File::open(path).reading(path)?;
     let features = super::parquet::features(file).reading(path)?;
-    let names = features.as_ref().and_then(|features| names_of(features.get(column)?));
+    let names = features
+        .as_ref()
+        .and_then(|features| names_of(features.get(column)?));
     names.map(Labels::new).transpose()
 }
 
@@ -56,7 +58,10 @@ pub(super) fn names_of(feature: &Value) -> Option<Vec<String>> {
 #[cfg(feature = "parquet")]
 pub(super) fn named(value: Value, names: &[String]) -> Value {
     match value {
-        Value::Array(values) => values.into_iter().map(|value| named(value, names)).collect(),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| named(value, names))
+            .collect(),
         Value::Number(number) => {
             let id = number.as_u64().and_then(|id| usize::try_from(id).ok());
             match id.and_then(|id| names.get(id)) {

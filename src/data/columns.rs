@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::quotes::looks_quoted;
 use super::raw_label::RawLabel;
 use super::records::{Record, kind};
-use super::quotes::looks_quoted;
 use crate::error::{Error, Result, RowProblem, listed, shown};
 
 /// A column of a table: `"sentence"` and `3` both convert.
@@ -244,7 +244,9 @@ fn find(
 
 /// The place that a name without a column says.
 fn counted(name: &str, fields: &[String]) -> Option<usize> {
-    name.parse().ok().filter(|&place: &usize| place < fields.len())
+    name.parse()
+        .ok()
+        .filter(|&place: &usize| place < fields.len())
 }
 
 /// What is probably meant where a header has not the columns that are wanted.
@@ -253,7 +255,9 @@ fn header_hint(fields: &[String]) -> String {
         return ": names in quotes need `quoting` minimal (--quoting minimal)".to_owned();
     }
     let delimiter = match fields {
-        [one] => ['\t', ';', '|', ','].into_iter().find(|&delimiter| one.contains(delimiter)),
+        [one] => ['\t', ';', '|', ',']
+            .into_iter()
+            .find(|&delimiter| one.contains(delimiter)),
         _ => None,
     };
     delimiter.map_or_else(String::new, |delimiter| {

@@ -344,7 +344,8 @@ impl<R: BufRead> Rows<R> {
                 if keep {
                     // JSON lets no line end into a string, nor this character.
                     let on_one_line = if in_string { 0x0b } else { b' ' };
-                    self.out.push(if byte == b'\n' { on_one_line } else { byte });
+                    self.out
+                        .push(if byte == b'\n' { on_one_line } else { byte });
                 }
                 if depth == 0 && !in_string {
                     done = true;

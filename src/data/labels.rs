@@ -95,7 +95,9 @@ impl Labels {
     /// and where the ids are 0 and 1 alone, beside which -1 may be a class.
     pub fn without_missing(&self) -> Option<Self> {
         let ids = || self.names.iter().filter(|name| *name != "-1");
-        let are_ids = ids().zip(0..).all(|(name, id)| number(name) == Some(f64::from(id)));
+        let are_ids = ids()
+            .zip(0..)
+            .all(|(name, id)| number(name) == Some(f64::from(id)));
         let missing = self.names.len() > ids().count();
         let gold = (missing && are_ids && ids().count() > 2).then(|| Self::new(ids().cloned()));
         gold?.ok()
@@ -137,7 +139,9 @@ impl Labels {
         }
         let mut names = self.names.iter();
         if let Some(truth) = truth(label) {
-            return names.find(|name| self::truth(name) == Some(truth)).map(String::as_str);
+            return names
+                .find(|name| self::truth(name) == Some(truth))
+                .map(String::as_str);
         }
         let number = number(label)?;
         if let Some(name) = names.find(|name| self::number(name) == Some(number)) {

@@ -32,7 +32,9 @@ impl Table {
             _ => false,
         };
         let all_numbers = labels.iter().all(|label| match label {
-            RawLabel::Text(text) => text.split(separator).all(|part| number(part.trim()).is_some()),
+            RawLabel::Text(text) => text
+                .split(separator)
+                .all(|part| number(part.trim()).is_some()),
             RawLabel::Float(_) => true,
             RawLabel::List(_) => false,
         });

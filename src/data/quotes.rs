@@ -41,6 +41,8 @@ impl Quotes {
 
 /// Whether a field is one in quotes, with no lone quote in it.
 pub(super) fn looks_quoted(field: &str) -> bool {
-    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = field
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     inner.is_some_and(|inner| !inner.replace("\"\"", "").contains('"'))
 }

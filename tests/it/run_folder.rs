@@ -50,7 +50,10 @@ fn checkpoints_of_another_program_are_not_removed() {
     std::fs::create_dir(&theirs).expect("a folder");
     std::fs::write(theirs.join("optimizer.pt"), "").expect("a file");
     let error = RunFolder::create(dir.path(), true).expect_err("not ours");
-    assert!(error.to_string().contains("\"checkpoint-500\": move it"), "{error}");
+    assert!(
+        error.to_string().contains("\"checkpoint-500\": move it"),
+        "{error}"
+    );
     assert!(theirs.join("optimizer.pt").exists());
     std::fs::rename(&theirs, dir.path().join("theirs")).expect("moved");
     RunFolder::create(dir.path(), true).expect("the same folder");
@@ -67,8 +70,8 @@ fn rows_that_were_left_out_are_listed() {
     let folder = RunFolder::create(dir.path().join("run"), false).expect("a new folder");
     folder.write_skipped_rows(&skipped.rows()).expect("a file");
     let path = folder.path().join("skipped_rows.jsonl");
-    let line: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a file"))
-        .expect("JSON");
+    let line: Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
     let expected = serde_json::json!({
         "file": table, "line": 3, "problem": "expected 2 columns, found 1",
     });

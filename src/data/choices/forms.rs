@@ -145,7 +145,10 @@ impl Keys {
             Some(Some(key)) if object.contains_key(key) => Some(key.as_str()),
             Some(Some(key)) => return Err(problem(key, absent(object))),
             None => {
-                let others: Vec<&str> = CONTEXTS.into_iter().filter(|&key| Some(key) != question).collect();
+                let others: Vec<&str> = CONTEXTS
+                    .into_iter()
+                    .filter(|&key| Some(key) != question)
+                    .collect();
                 present(object, &others)
             }
         };
@@ -167,7 +170,10 @@ impl Keys {
         if let Some(endings) = numbered(object)? {
             return Ok(endings);
         }
-        match object.get("question").and_then(|question| question.get("choices")) {
+        match object
+            .get("question")
+            .and_then(|question| question.get("choices"))
+        {
             Some(choices) => listed_endings("choices", choices),
             None => Err(problem(ENDINGS[0], absent(object))),
         }
@@ -177,7 +183,9 @@ impl Keys {
         let given = self.label.iter().map(String::as_str);
         let usual = LABELS.into_iter().filter(|_| self.label.is_none());
         // A list of answers is one of endings.
-        let mut found = given.chain(usual).filter_map(|key| Some((key.to_owned(), object.get(key)?)));
+        let mut found = given
+            .chain(usual)
+            .filter_map(|key| Some((key.to_owned(), object.get(key)?)));
         found.find(|(_, value)| !value.is_array())
     }
 
@@ -189,7 +197,9 @@ impl Keys {
         };
         let found = match value {
             Value::Number(number) => {
-                let whole = number.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
+                let whole = number
+                    .as_f64()
+                    .filter(|number| number.fract() == 0.0 && *number >= 0.0);
                 number.as_u64().or(whole.map(|number| number as u64))
             }
             Value::String(text) => endings.place(text.trim(), &key),
@@ -210,10 +220,14 @@ impl Keys {
         first: &str,
         endings: &[String],
     ) -> Result<(), RowProblem> {
-        let read = [first].into_iter().chain(endings.iter().map(String::as_str));
+        let read = [first]
+            .into_iter()
+            .chain(endings.iter().map(String::as_str));
         let read: Vec<String> = read.map(plain).collect();
         for (key, value) in object {
-            let label = self.label_in(object).is_some_and(|(label, _)| label == *key);
+            let label = self
+                .label_in(object)
+                .is_some_and(|(label, _)| label == *key);
             if label || used.contains(key) || UNREAD.contains(&key.as_str()) {
                 continue;
             }
@@ -305,7 +319,10 @@ fn numbered(object: &Object) -> Result<Option<Endings>, RowProblem> {
         ["1", "2", "3", "4", "5", "6", "7", "8"],
         ["A", "B", "C", "D", "E", "F", "G", "H"],
     ];
-    for (prefix, ends) in NUMBERED.iter().flat_map(|prefix| ENDS.map(|ends| (prefix, ends))) {
+    for (prefix, ends) in NUMBERED
+        .iter()
+        .flat_map(|prefix| ENDS.map(|ends| (prefix, ends)))
+    {
         let keys = ends.iter().map(|end| format!("{prefix}{end}"));
         let keys: Vec<String> = keys.take_while(|key| object.contains_key(key)).collect();
         if keys.len() > 1 {
@@ -332,7 +349,10 @@ fn present<'a>(object: &Object, keys: &[&'a str]) -> Option<&'a str> {
 fn text_of(key: &str, value: &Value) -> Result<String, RowProblem> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        other => Err(problem(key, format!("expected a string, found {}", kind(other)))),
+        other => Err(problem(
+            key,
+            format!("expected a string, found {}", kind(other)),
+        )),
     }
 }
 
@@ -349,7 +369,10 @@ fn plain(text: &str) -> String {
 }
 
 fn absent(object: &Object) -> String {
-    let keys: Vec<String> = object.keys().map(|key| format!("`{}`", shown(key))).collect();
+    let keys: Vec<String> = object
+        .keys()
+        .map(|key| format!("`{}`", shown(key)))
+        .collect();
     format!("absent, the object has {}", listed(&keys))
 }
 

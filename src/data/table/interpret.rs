@@ -1,10 +1,10 @@
 //! What the row of a table means: a record's columns come in, an example goes out, whose label is a
 //! class, several classes or numbers.
 
+use super::Table;
 use crate::data::columns::Row;
 use crate::data::example::Example;
 use crate::data::raw_label::RawLabel;
-use super::Table;
 use crate::error::RowProblem;
 
 impl Table {

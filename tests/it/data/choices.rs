@@ -177,7 +177,10 @@ fn a_text_that_would_not_be_read_is_refused() {
     assert_eq!(row.endings, ["Who left? Tom", "Who left? Ann"]);
     for key in ["story", "context"] {
         let row = read(key, |file| file.context(None)).expect("a question");
-        assert_eq!((&row.question[..], &row.endings[0][..]), ("Who left?", "Tom"));
+        assert_eq!(
+            (&row.question[..], &row.endings[0][..]),
+            ("Who left?", "Tom")
+        );
     }
     // What says why the answer is right must not be read.
     let row = read("explanation", |file| file).expect("a question");

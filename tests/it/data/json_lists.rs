@@ -27,10 +27,7 @@ fn a_list_is_read_as_its_objects_would_be_on_lines_of_their_own() {
     let rows = Value::from(objects());
     let nested = json!({"version": "1", "data": rows, "more": {"data": [1]}});
     let lines: String = objects().iter().map(|row| format!("{row}\n")).collect();
-    let spread: String = objects()
-        .iter()
-        .map(|row| format!("{row:#}\n"))
-        .collect();
+    let spread: String = objects().iter().map(|row| format!("{row:#}\n")).collect();
     for content in [
         rows.to_string(),
         format!("{rows:#}"),
@@ -93,12 +90,27 @@ fn a_list_that_is_no_json_is_an_error_that_says_where() {
     let problem = |content: &str| refused("a.json", content, |table| table);
     let row = r#"{"text": "a", "label": 1}"#;
     for (content, expected) in [
-        (format!("[{row}\n{row}]"), "line 2: expected `,` or `]` after an object of the list, found `{`"),
+        (
+            format!("[{row}\n{row}]"),
+            "line 2: expected `,` or `]` after an object of the list, found `{`",
+        ),
         (format!("[{row},]"), "line 1: expected a value, found `]`"),
-        (format!("[\n{row}"), "line 2: expected `,` or `]` after an object of the list, found the end of the file"),
-        ("[\n{\"text\": ".to_owned(), "line 2: expected the end of an object or a list, found the end of the file"),
-        (format!("[{row}]\n{row}"), "line 2: expected the end of the file after the list, found `{`"),
-        (format!("{{\n\"data\": [{row}]"), "line 2: expected `,` or `}` after the list, found the end of the file"),
+        (
+            format!("[\n{row}"),
+            "line 2: expected `,` or `]` after an object of the list, found the end of the file",
+        ),
+        (
+            "[\n{\"text\": ".to_owned(),
+            "line 2: expected the end of an object or a list, found the end of the file",
+        ),
+        (
+            format!("[{row}]\n{row}"),
+            "line 2: expected the end of the file after the list, found `{`",
+        ),
+        (
+            format!("{{\n\"data\": [{row}]"),
+            "line 2: expected `,` or `}` after the list, found the end of the file",
+        ),
     ] {
         assert_eq!(
             problem(&content),

@@ -201,7 +201,10 @@ fn ids_of_classes_are_read_as_their_names() {
     assert_eq!(found, names);
     let topics = file.table().label("topics").read_lists().expect("lists");
     let topics: Vec<_> = topics.into_iter().map(|row| row.label).collect();
-    assert_eq!(serde_json::json!(topics), serde_json::json!(labels_of("topics")));
+    assert_eq!(
+        serde_json::json!(topics),
+        serde_json::json!(labels_of("topics"))
+    );
     // A number is none of a class.
     let count = file.table().label("count");
     assert_eq!(count.class_names().expect("a file"), None);
@@ -209,12 +212,20 @@ fn ids_of_classes_are_read_as_their_names() {
     assert_eq!(numbers[3].label, [1.0]);
     let tags = TaggedFile::open(fixture(name)).read().expect("words");
     let tags: Vec<_> = tags.into_iter().map(|sentence| sentence.tags).collect();
-    assert_eq!(serde_json::json!(tags), serde_json::json!(labels_of("ner_tags")));
+    assert_eq!(
+        serde_json::json!(tags),
+        serde_json::json!(labels_of("ner_tags"))
+    );
     // -1 is none of the classes.
     assert_eq!(
         refused(name, content(name), |table| table.known_labels(&labels)),
         "class_names.parquet:3: label `-1` is not one of neutral, contradiction, entailment, 10"
     );
     // Other files say no names.
-    assert_eq!(Table::open(fixture("rows.parquet")).class_names().expect("a file"), None);
+    assert_eq!(
+        Table::open(fixture("rows.parquet"))
+            .class_names()
+            .expect("a file"),
+        None
+    );
 }

@@ -16,8 +16,14 @@ fn a_file_of_placeholders_has_no_labels() {
         ("a.csv", "text,label\na,-1\nb,-1\n"),
         ("a.csv", "text,label\na,?\nb,\n"),
         ("a.tsv", "text\tlabel\na\t-1\nb\tunknown\n"),
-        ("a.jsonl", "{\"text\": \"a\", \"label\": null}\n{\"text\": \"b\"}\n"),
-        ("a.json", "[{\"text\": \"a\", \"label\": -1.0}, {\"text\": \"b\", \"label\": \"\"}]"),
+        (
+            "a.jsonl",
+            "{\"text\": \"a\", \"label\": null}\n{\"text\": \"b\"}\n",
+        ),
+        (
+            "a.json",
+            "[{\"text\": \"a\", \"label\": -1.0}, {\"text\": \"b\", \"label\": \"\"}]",
+        ),
     ] {
         let file = OneFile::new(name, content);
         let table = file.table().known_labels(&labels());
@@ -31,8 +37,13 @@ fn a_file_of_placeholders_has_no_labels() {
 fn some_rows_without_a_label_are_an_error_that_names_the_first() {
     let file = OneFile::new("a.csv", "text,label\na,1\nb,-1\nc,\nd,0\n");
     let table = file.table().known_labels(&labels());
-    let error = table.read_if_labelled().expect_err("two rows without labels");
-    assert_eq!(file.message(&error), "a.csv:3: label `-1` is not one of 0, 1");
+    let error = table
+        .read_if_labelled()
+        .expect_err("two rows without labels");
+    assert_eq!(
+        file.message(&error),
+        "a.csv:3: label `-1` is not one of 0, 1"
+    );
     let skipped = SkippedRows::new();
     let rows = table.skip_bad_rows(&skipped).read_if_labelled();
     let rows = rows.expect("rows").expect("labels");
@@ -56,8 +67,17 @@ fn a_class_that_is_called_minus_one_is_a_label() {
 #[test]
 fn numbers_and_lists_may_be_placeholders_too() {
     let file = OneFile::new("a.csv", "text,label\na,-1\nb,-1.0\n");
-    assert_eq!(file.table().read_numbers_if_labelled().expect("texts"), None);
-    assert_eq!(file.table().read_lists_if_labelled().expect("lists").map(|rows| rows.len()), Some(2));
+    assert_eq!(
+        file.table().read_numbers_if_labelled().expect("texts"),
+        None
+    );
+    assert_eq!(
+        file.table()
+            .read_lists_if_labelled()
+            .expect("lists")
+            .map(|rows| rows.len()),
+        Some(2)
+    );
     let file = OneFile::new("a.csv", "text,label\na,-1\nb,0.5\n");
     let rows = file.table().read_numbers_if_labelled().expect("numbers");
     assert_eq!(rows.expect("numbers")[0].label, [-1.0]);
@@ -71,34 +91,61 @@ fn numbers_and_lists_may_be_placeholders_too() {
 
 #[test]
 fn choices_may_have_placeholders() {
-    let row = |label: &str| format!("{{\"question\": \"a\", \"endings\": [\"b\", \"c\"]{label}}}\n");
-    for label in ["", ", \"label\": -1", ", \"label\": null", ", \"label\": \"\"", ", \"answerKey\": \"\""] {
+    let row =
+        |label: &str| format!("{{\"question\": \"a\", \"endings\": [\"b\", \"c\"]{label}}}\n");
+    for label in [
+        "",
+        ", \"label\": -1",
+        ", \"label\": null",
+        ", \"label\": \"\"",
+        ", \"answerKey\": \"\"",
+    ] {
         let file = OneFile::new("a.jsonl", row(label).repeat(2));
-        let (rows, labelled) = ChoiceFile::open(&file.path).read_if_labelled().expect("questions");
+        let (rows, labelled) = ChoiceFile::open(&file.path)
+            .read_if_labelled()
+            .expect("questions");
         assert_eq!((rows.len(), labelled), (2, false), "{label}");
     }
     let file = OneFile::new("a.jsonl", row(", \"label\": 1") + &row(", \"label\": -1"));
     let choices = ChoiceFile::open(&file.path);
     let error = choices.read_if_labelled().expect_err("one label");
-    assert_eq!(file.message(&error), "a.jsonl:2: field `label`: expected an index, found -1");
+    assert_eq!(
+        file.message(&error),
+        "a.jsonl:2: field `label`: expected an index, found -1"
+    );
     let skipped = SkippedRows::new();
-    let (rows, labelled) = choices.skip_bad_rows(&skipped).read_if_labelled().expect("a question");
+    let (rows, labelled) = choices
+        .skip_bad_rows(&skipped)
+        .read_if_labelled()
+        .expect("a question");
     assert_eq!((rows.len(), labelled, skipped.rows().len()), (1, true, 1));
 }
 
 /// Rows that are read at once and through an index are the same, and so is the list.
 #[track_caller]
-fn kept(name: &str, content: &[u8], of: impl Fn(Table) -> Table) -> (Vec<String>, Vec<(u64, String)>) {
+fn kept(
+    name: &str,
+    content: &[u8],
+    of: impl Fn(Table) -> Table,
+) -> (Vec<String>, Vec<(u64, String)>) {
     let file = OneFile::new(name, content);
     let (once, indexed) = (SkippedRows::new(), SkippedRows::new());
     let rows = of(file.table()).skip_bad_rows(&once).read().expect("rows");
-    let index = of(file.table()).skip_bad_rows(&indexed).index().expect("rows");
-    let again: Vec<_> = (0..index.len()).map(|row| index.get(row).expect("a row")).collect();
+    let index = of(file.table())
+        .skip_bad_rows(&indexed)
+        .index()
+        .expect("rows");
+    let again: Vec<_> = (0..index.len())
+        .map(|row| index.get(row).expect("a row"))
+        .collect();
     assert_eq!(rows, again);
     assert_eq!(once.rows(), indexed.rows());
     let skipped = once.rows().into_iter();
     let skipped = skipped.map(|row| (row.line.expect("a line"), row.problem));
-    (rows.into_iter().map(|row| row.text).collect(), skipped.collect())
+    (
+        rows.into_iter().map(|row| row.text).collect(),
+        skipped.collect(),
+    )
 }
 
 #[test]
@@ -149,18 +196,27 @@ fn rows_between_others_are_found_in_every_block() {
     let (texts, skipped) = kept("a.tsv", content.as_bytes(), |table| table);
     assert_eq!(texts, expected);
     assert_eq!(texts.len() + skipped.len(), 3000);
-    let (texts, _) = kept("a.tsv", content.as_bytes(), |table| table.text(0).label(1).no_header());
+    let (texts, _) = kept("a.tsv", content.as_bytes(), |table| {
+        table.text(0).label(1).no_header()
+    });
     assert_eq!(texts.len(), expected.len() + 1);
 }
 
 #[test]
 fn a_file_of_which_no_row_can_be_used_is_an_error() {
     let skipped = SkippedRows::new();
-    let problem = refused("a.csv", "text,label\na\nb\n", |table| table.skip_bad_rows(&skipped));
+    let problem = refused("a.csv", "text,label\na\nb\n", |table| {
+        table.skip_bad_rows(&skipped)
+    });
     assert_eq!(problem, "a.csv: no row can be used");
     // Neither is a header left out, nor a column that is not there.
-    let problem = refused("a.csv", "texts,label\na,b\n", |table| table.skip_bad_rows(&skipped));
-    assert_eq!(problem, "a.csv: no column `text`, the header has `texts`, `label`");
+    let problem = refused("a.csv", "texts,label\na,b\n", |table| {
+        table.skip_bad_rows(&skipped)
+    });
+    assert_eq!(
+        problem,
+        "a.csv: no column `text`, the header has `texts`, `label`"
+    );
 }
 
 #[test]
@@ -177,7 +233,10 @@ fn labels_for_each_class_are_refused_with_the_right_form() {
         format!("a.jsonl:1: field `label`: the label `0` stands there twice: {form}")
     );
     assert_eq!(
-        lists("a.jsonl", "{\"text\": \"a\", \"label\": [0.0, 1.0]}\n{\"text\": \"a\", \"label\": [1.0, 0.0]}\n"),
+        lists(
+            "a.jsonl",
+            "{\"text\": \"a\", \"label\": [0.0, 1.0]}\n{\"text\": \"a\", \"label\": [1.0, 0.0]}\n"
+        ),
         format!("a.jsonl: {form}")
     );
     assert_eq!(
@@ -185,7 +244,10 @@ fn labels_for_each_class_are_refused_with_the_right_form() {
         format!("a.csv:2: field `label`: the label `0` stands there twice: {form}")
     );
     // Ids of classes are no such thing.
-    let file = OneFile::new("a.jsonl", "{\"text\": \"a\", \"label\": [0, 1]}\n{\"text\": \"a\", \"label\": [1]}\n");
+    let file = OneFile::new(
+        "a.jsonl",
+        "{\"text\": \"a\", \"label\": [0, 1]}\n{\"text\": \"a\", \"label\": [1]}\n",
+    );
     assert_eq!(file.table().read_lists().expect("ids").len(), 2);
 }
 
@@ -213,11 +275,16 @@ fn a_decimal_comma_is_recognised() {
     };
     let undecided = kind(comma).expect_err("one number or two");
     assert!(
-        undecided.starts_with("a.tsv: labels such as `5,5` may be numbers with a decimal comma (write a point)"),
+        undecided.starts_with(
+            "a.tsv: labels such as `5,5` may be numbers with a decimal comma (write a point)"
+        ),
         "{undecided}"
     );
     assert!(kind("text\tlabel\na\t0,1,0\n").is_err());
-    assert_eq!(kind("text\tlabel\na\tArts, Crafts\n"), Ok("single_label_classification"));
+    assert_eq!(
+        kind("text\tlabel\na\tArts, Crafts\n"),
+        Ok("single_label_classification")
+    );
 }
 
 /// run_glue.py and run_classification.py take each column of floats for regression.
@@ -240,12 +307,21 @@ fn whole_numbers_that_are_written_as_floats_are_numbers() {
         assert_eq!(kind("a.jsonl", &json(label).repeat(2)), expected, "{label}");
     }
     assert_eq!(kind("a.csv", "text,label\na,5.0\nb,10.0\n"), "regression");
-    assert_eq!(kind("a.csv", "text,label\na,5\nb,10\n"), "single_label_classification");
+    assert_eq!(
+        kind("a.csv", "text,label\na,5\nb,10\n"),
+        "single_label_classification"
+    );
     // As classes they are in the order of numbers, and called as whole ones are.
     let file = OneFile::new("a.jsonl", json("10.0") + &json("2.0") + &json("1"));
-    assert_eq!(file.table().index().expect("rows").labels().names(), ["1", "2", "10"]);
+    assert_eq!(
+        file.table().index().expect("rows").labels().names(),
+        ["1", "2", "10"]
+    );
     let file = OneFile::new("a.csv", "text,label\na,10.0\nb,2.5\nc,1.0\n");
-    assert_eq!(file.table().index().expect("rows").labels().names(), ["1.0", "2.5", "10.0"]);
+    assert_eq!(
+        file.table().index().expect("rows").labels().names(),
+        ["1.0", "2.5", "10.0"]
+    );
 }
 
 #[test]
@@ -254,9 +330,19 @@ fn several_labels_may_stand_between_anything() {
     let table = file.table().label_delimiter('|');
     let rows = table.read_lists().expect("lists");
     assert_eq!(rows[0].label, ["Arts, Crafts", "Books"]);
-    assert_eq!(table.problem_type().expect("a type"), "multi_label_classification");
-    assert_eq!(file.table().problem_type().expect("a type"), "single_label_classification");
+    assert_eq!(
+        table.problem_type().expect("a type"),
+        "multi_label_classification"
+    );
+    assert_eq!(
+        file.table().problem_type().expect("a type"),
+        "single_label_classification"
+    );
     let file = OneFile::new("a.csv", "text,label\na,1;2.5\n");
-    let rows = file.table().label_delimiter(';').read_numbers().expect("numbers");
+    let rows = file
+        .table()
+        .label_delimiter(';')
+        .read_numbers()
+        .expect("numbers");
     assert_eq!(rows[0].label, [1.0, 2.5]);
 }

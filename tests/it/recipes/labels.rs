@@ -12,7 +12,9 @@ const TRAIN: &str = "text,label\ngood film,1\nbad film,0\nfine,1\nsad,0\n";
 #[track_caller]
 fn run(bench: &Bench, words: &str) -> (String, Value) {
     let words = bench.words(&format!("{words} --max-steps 1 --quiet --device cpu"));
-    let output = command("text_classification", &words).output().expect("the recipe");
+    let output = command("text_classification", &words)
+        .output()
+        .expect("the recipe");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words:?}: {errors}");
     let last = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -35,7 +37,10 @@ fn placeholders_are_predicted_and_not_evaluated() {
     let flags = format!("--model {} --train @train.csv", model());
     for test in ["empty.csv", "minus.jsonl"] {
         let (errors, results) = run(&bench, &format!("{flags} --test @{test} --out @{test}.out"));
-        assert!(errors.contains("no row has a label that can be used"), "{errors}");
+        assert!(
+            errors.contains("no row has a label that can be used"),
+            "{errors}"
+        );
         assert_eq!(results["test_accuracy"], Value::Null);
         assert!(!bench.predictions(&format!("{test}.out")).is_empty());
     }
@@ -44,7 +49,10 @@ fn placeholders_are_predicted_and_not_evaluated() {
         &format!("{flags} --test @some.csv --out @none --quiet"),
     );
     assert_eq!(status, 1, "{errors}");
-    assert!(errors.contains("some.csv:3: label `-1` is not one of 0, 1"), "{errors}");
+    assert!(
+        errors.contains("some.csv:3: label `-1` is not one of 0, 1"),
+        "{errors}"
+    );
     assert!(errors.contains("--no-test-labels"), "{errors}");
     let words = format!("{flags} --test @some.csv --no-test-labels --out @unseen");
     let (errors, results) = run(&bench, &words);
@@ -53,7 +61,10 @@ fn placeholders_are_predicted_and_not_evaluated() {
     // Without the row's label it is predicted all the same.
     let words = format!("{flags} --test @some.csv --on-bad-row skip --out @skip");
     let (errors, results) = run(&bench, &words);
-    assert!(errors.contains("some.csv: 1 rows cannot be used"), "{errors}");
+    assert!(
+        errors.contains("some.csv: 1 rows cannot be used"),
+        "{errors}"
+    );
     assert_eq!(results["test_samples"], 1);
     assert_eq!(bench.predictions("skip").len(), 2);
 }
@@ -64,13 +75,22 @@ fn rows_that_are_left_out_are_listed() {
     let flags = format!("--model {} --train @train.csv --out @run", model());
     let (status, errors) = bench.fails("text_classification", &format!("{flags} --quiet"));
     assert_eq!(status, 1);
-    assert!(errors.contains("train.csv:3: expected 2 columns, found 1 (--on-bad-row skip"), "{errors}");
+    assert!(
+        errors.contains("train.csv:3: expected 2 columns, found 1 (--on-bad-row skip"),
+        "{errors}"
+    );
     let (errors, results) = run(&bench, &format!("{flags} --on-bad-row skip"));
     assert_eq!(results["train_samples"], 2);
-    assert!(errors.contains("train.csv: 1 rows cannot be used and are left out"), "{errors}");
+    assert!(
+        errors.contains("train.csv: 1 rows cannot be used and are left out"),
+        "{errors}"
+    );
     let listed = std::fs::read_to_string(bench.0.path().join("run/skipped_rows.jsonl"));
     let listed: Value = serde_json::from_str(&listed.expect("a list")).expect("one line");
-    assert_eq!((&listed["line"], &listed["problem"]), (&json!(3), &json!("expected 2 columns, found 1")));
+    assert_eq!(
+        (&listed["line"], &listed["problem"]),
+        (&json!(3), &json!("expected 2 columns, found 1"))
+    );
 }
 
 #[test]
@@ -84,14 +104,20 @@ fn classes_of_dev_alone_and_named_ones_are_the_models_too() {
     ]);
     let flags = format!("--model {} --train @train.csv", model());
     let (errors, _) = run(&bench, &format!("{flags} --dev @dev.csv --out @dev"));
-    assert!(errors.contains("no row of --train has the classes 2 of --dev"), "{errors}");
+    assert!(
+        errors.contains("no row of --train has the classes 2 of --dev"),
+        "{errors}"
+    );
     assert_eq!(names(&bench, "dev"), json!({"0": "0", "1": "1", "2": "2"}));
     // Names for the ids of the files, between commas or on lines.
     for labels in ["no,yes,maybe", "@names.txt"] {
         let words = format!("{flags} --dev @named.csv --labels {labels} --out @named --overwrite");
         let (errors, results) = run(&bench, &words);
         assert_eq!(errors, "");
-        assert_eq!(names(&bench, "named"), json!({"0": "no", "1": "yes", "2": "maybe"}));
+        assert_eq!(
+            names(&bench, "named"),
+            json!({"0": "no", "1": "yes", "2": "maybe"})
+        );
         assert_eq!(results["eval_samples"], 2);
     }
     let (status, errors) = bench.fails(
@@ -99,18 +125,32 @@ fn classes_of_dev_alone_and_named_ones_are_the_models_too() {
         &format!("{flags} --test @rest.csv --out @none --quiet"),
     );
     assert_eq!(status, 1);
-    assert!(errors.contains("rest.csv:2: label `3` is not one of 0, 1 (--labels"), "{errors}");
+    assert!(
+        errors.contains("rest.csv:2: label `3` is not one of 0, 1 (--labels"),
+        "{errors}"
+    );
 }
 
 /// SNLI's rows without a gold label.
 #[test]
 fn minus_one_beside_ids_is_no_class() {
     let rows = "text,label\na,0\nb,1\nc,-1\nd,2\n";
-    let bench = Bench::new(&[("train.csv", rows), ("two.csv", "text,label\na,0\nb,1\nc,-1\n")]);
+    let bench = Bench::new(&[
+        ("train.csv", rows),
+        ("two.csv", "text,label\na,0\nb,1\nc,-1\n"),
+    ]);
     let flags = format!("--model {} --train @train.csv", model());
-    let (status, errors) = bench.fails("text_classification", &format!("{flags} --out @none --quiet"));
+    let (status, errors) = bench.fails(
+        "text_classification",
+        &format!("{flags} --out @none --quiet"),
+    );
     assert_eq!(status, 1);
-    assert!(errors.contains("train.csv:4: label `-1` is not one of 0, 1, 2 (-1 is how a row without a gold label"), "{errors}");
+    assert!(
+        errors.contains(
+            "train.csv:4: label `-1` is not one of 0, 1, 2 (-1 is how a row without a gold label"
+        ),
+        "{errors}"
+    );
     let (_, results) = run(&bench, &format!("{flags} --on-bad-row skip --out @skip"));
     assert_eq!(results["train_samples"], 3);
     assert_eq!(names(&bench, "skip"), json!({"0": "0", "1": "1", "2": "2"}));
@@ -130,21 +170,33 @@ fn a_fitted_model_gets_a_new_head() {
         ("other.csv", "text,label\na,x\nb,y\nc,z\n"),
         ("numbers.csv", "text,label\na,0.5\nb,1\n"),
     ]);
-    run(&bench, &format!("--model {} --train @train.csv --out @fitted", model()));
+    run(
+        &bench,
+        &format!("--model {} --train @train.csv --out @fitted", model()),
+    );
     let again = "--model @fitted --train @other.csv --out @again";
     let (status, errors) = bench.fails("text_classification", &format!("{again} --quiet"));
     assert_eq!(status, 1);
     assert!(errors.contains("--fresh-head"), "{errors}");
     run(&bench, &format!("{again} --fresh-head"));
-    assert_eq!(names(&bench, "again"), json!({"0": "x", "1": "y", "2": "z"}));
+    assert_eq!(
+        names(&bench, "again"),
+        json!({"0": "x", "1": "y", "2": "z"})
+    );
     let (status, errors) = bench.fails(
         "text_classification",
         "--model @fitted --train @other.csv --labels x,y,z --out @none --quiet",
     );
     assert_eq!(status, 1);
-    assert!(errors.contains("--fresh-head gives the model a new one"), "{errors}");
+    assert!(
+        errors.contains("--fresh-head gives the model a new one"),
+        "{errors}"
+    );
     // Another kind of task too.
-    run(&bench, "--model @fitted --train @numbers.csv --fresh-head --out @numbers");
+    run(
+        &bench,
+        "--model @fitted --train @numbers.csv --fresh-head --out @numbers",
+    );
     let config = read_json(bench.0.path().join("numbers/config.json"));
     assert_eq!(config["problem_type"], "regression");
 }
@@ -152,8 +204,14 @@ fn a_fitted_model_gets_a_new_head() {
 /// transformers writes no names for two classes, and these for more; one output is a number.
 #[test]
 fn models_without_names_take_ids() {
-    let bench = Bench::new(&[("train.csv", TRAIN), ("scores.csv", "text,label\na,1\nb,3\n")]);
-    run(&bench, &format!("--model {} --train @train.csv --out @fitted", model()));
+    let bench = Bench::new(&[
+        ("train.csv", TRAIN),
+        ("scores.csv", "text,label\na,1\nb,3\n"),
+    ]);
+    run(
+        &bench,
+        &format!("--model {} --train @train.csv --out @fitted", model()),
+    );
     let config = bench.0.path().join("fitted/config.json");
     let fitted = read_json(config.clone());
     for id2label in [json!({"0": "LABEL_0", "1": "LABEL_1"}), Value::Null] {
@@ -165,19 +223,37 @@ fn models_without_names_take_ids() {
             names => fields.insert("id2label".to_owned(), names),
         };
         std::fs::write(&config, unnamed.to_string()).expect("a file");
-        let (_, results) = run(&bench, "--model @fitted --dev @train.csv --out @dev --overwrite");
+        let (_, results) = run(
+            &bench,
+            "--model @fitted --dev @train.csv --out @dev --overwrite",
+        );
         assert!(results["eval_accuracy"].is_number(), "{results}");
-        run(&bench, "--model @fitted --train @train.csv --out @again --overwrite");
-        assert_eq!(names(&bench, "again"), json!({"0": "LABEL_0", "1": "LABEL_1"}));
+        run(
+            &bench,
+            "--model @fitted --train @train.csv --out @again --overwrite",
+        );
+        assert_eq!(
+            names(&bench, "again"),
+            json!({"0": "LABEL_0", "1": "LABEL_1"})
+        );
         let named = "--model @fitted --dev @train.csv --labels no,yes --test @train.csv --out @named --overwrite";
         let (_, again) = run(&bench, named);
         assert_eq!(again["eval_accuracy"], results["eval_accuracy"]);
         assert!(bench.predictions("named")[0]["scores"]["yes"].is_number());
     }
-    run(&bench, &format!("--model {} --train @scores.csv --problem-type regression --out @scores", model()));
+    run(
+        &bench,
+        &format!(
+            "--model {} --train @scores.csv --problem-type regression --out @scores",
+            model()
+        ),
+    );
     let config = bench.0.path().join("scores/config.json");
     let mut scorer = read_json(config.clone());
-    scorer.as_object_mut().expect("an object").retain(|key, _| key != "problem_type");
+    scorer
+        .as_object_mut()
+        .expect("an object")
+        .retain(|key, _| key != "problem_type");
     std::fs::write(&config, scorer.to_string()).expect("a file");
     let (_, results) = run(&bench, "--model @scores --test @scores.csv --out @scored");
     assert!(results["test_mse"].is_number(), "{results}");
