@@ -2,6 +2,7 @@
 
 mod blocks;
 mod choices;
+mod class_names;
 mod columns;
 mod dataset;
 mod decompress;
@@ -9,27 +10,33 @@ mod embedding_example;
 mod example;
 mod format;
 mod indexed;
+mod json_rows;
 mod labels;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod problem_type;
+mod quotes;
 mod raw_label;
 mod records;
+mod skipped;
 mod split;
 mod squad;
 mod table;
 pub(crate) mod tag_kinds;
 mod tagged;
+mod test_rows;
 
 pub use choices::{ChoiceExample, ChoiceFile};
 pub use columns::Column;
 pub use dataset::{Dataset, Subset};
 pub use embedding_example::EmbeddingExample;
 pub use example::{Example, Text};
-pub use format::Format;
+pub use format::{Format, Quoting};
 pub use indexed::IndexedTable;
 pub use labels::Labels;
 pub(crate) use labels::is_unnamed;
+pub use skipped::{SkippedRow, SkippedRows};
 pub use split::{DevSize, stratified_split, train_dev_split};
 pub use squad::{QaExample, QaSpan, SquadFile};
 pub use table::Table;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::decompress::{Unpack, open};
-use super::format::Format;
+use super::decompress::{Unpack, open, open_rows};
+use super::format::{Format, Syntax};
 use super::labels::Labels;
 use super::lines::Lines;
 use super::records::{Record, Records, kind};
@@ -141,14 +141,15 @@ impl TaggedFile {
     /// # Errors
     /// When the file cannot be opened, read or decompressed.
     pub fn has_tags(&self) -> Result<bool> {
-        let reader = open(&self.path, self.unpack)?;
         if self.is_json() {
-            let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
+            let reader = open_rows(&self.path, self.unpack, Syntax::JsonLines)?;
+            let mut records = Records::new(reader, Syntax::JsonLines, 1, &self.path);
             return Ok(match records.read()? {
                 Some((_, Record::Object(object))) => self.tags.key(object).is_some(),
                 _ => false,
             });
         }
+        let reader = open(&self.path, self.unpack)?;
         let mut lines = Lines::new(reader, 1, &self.path);
         while lines.advance()? {
             let fields = Fields::of(lines.content(), lines.content().contains('\t'));
@@ -169,10 +170,12 @@ impl TaggedFile {
     }
 
     fn read_with(&self, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
-        let reader = open(&self.path, self.unpack)?;
         let sentences = match self.is_json() {
-            true => self.read_objects(reader, tags)?,
-            false => self.read_columns(reader, tags)?,
+            true => {
+                let reader = open_rows(&self.path, self.unpack, Syntax::JsonLines)?;
+                self.read_objects(reader, tags)?
+            }
+            false => self.read_columns(open(&self.path, self.unpack)?, tags)?,
         };
         if sentences.is_empty() {
             return Err(Error::File {
@@ -232,7 +235,7 @@ impl TaggedFile {
     fn read_objects(&self, reader: impl BufRead, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
         let mut sentences = Vec::new();
         let mut kinds = TagKinds::default();
-        let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
+        let mut records = Records::new(reader, Syntax::JsonLines, 1, &self.path);
         while let Some((line, record)) = records.read()? {
             let Record::Object(object) = record else {
                 unreachable!("JSON lines are objects");

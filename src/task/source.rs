@@ -74,7 +74,11 @@ impl Source {
             false => None,
         };
         match (self.labels.clone(), saved) {
-            (Some(asked), Some(saved)) if asked != saved && !are_ids(&asked, &saved) => {
+            // Classes that had no names get some.
+            (Some(asked), Some(saved)) if asked.len() == saved.len() && is_unnamed(&saved) => {
+                Labels::new(asked)
+            }
+            (Some(asked), Some(saved)) if asked != saved => {
                 Err(Error::OtherHead {
                     path: self.dir.clone(),
                     found: saved,
@@ -141,12 +145,6 @@ impl Source {
             false => longest.min(128),
         }
     }
-}
-
-/// Whether the labels are the ids of classes without names.
-fn are_ids(labels: &[String], names: &[String]) -> bool {
-    let ids = (0..names.len()).map(|id| id.to_string());
-    labels.iter().cloned().eq(ids) && is_unnamed(names)
 }
 
 pub(super) fn is_a(config: &BertConfig, architecture: &str) -> bool {
@@ -225,7 +223,8 @@ macro_rules! dropout_setting {
 macro_rules! label_setting {
     ($($source:ident).+) => {
         /// The classes, in the order of their ids. Where absent, those of the model
-        /// folder, if it holds a model of this task.
+        /// folder, if it holds a model of this task. Those of a folder must be the same, unless
+        /// they have no names there (`LABEL_0`, `LABEL_1`, …).
         pub fn labels<I: IntoIterator<Item: Into<String>>>(mut self, labels: I) -> Self {
             self.$($source).+.labels = Some(labels.into_iter().map(Into::into).collect());
             self

@@ -6,7 +6,9 @@ mod embeddings;
 mod flags;
 mod freezing;
 mod hostile;
+mod labels;
 mod long_texts;
+mod rows;
 
 use std::path::Path;
 
