@@ -20,7 +20,7 @@ mod whole_file;
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
     ChoiceExample, ChoiceFile, Column, Dataset, DevSize, EmbeddingExample, Example, Format,
-    IndexedTable, Labels, QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords,
+    IndexedTable, Labels, QaExample, QaSpan, SkippedQuestion, SquadFile, Subset, Table, TaggedFile, TaggedWords,
     Text, stratified_split, train_dev_split,
 };
 pub use encode::{
