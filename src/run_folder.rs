@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 
 use crate::checkpoint::{Checkpoints, NewFolder};
+use crate::data::SkippedRow;
 use crate::error::{Error, PathContext, Result};
 use crate::json;
 use crate::train::TrainReport;
@@ -18,6 +19,8 @@ use crate::train::TrainReport;
 const RESULTS: &str = "all_results.json";
 const STATE: &str = "trainer_state.json";
 const PREDICTIONS: &str = "predictions.jsonl";
+/// Rows that were left out because they cannot be used.
+const SKIPPED: &str = "skipped_rows.jsonl";
 /// Answers by question, as the official script for SQuAD reads them.
 const ANSWERS: &str = "predictions.json";
 
@@ -41,7 +44,7 @@ impl RunFolder {
             return Err(Error::NotEmpty { path });
         }
         NewFolder::remove_drafts(&path)?;
-        for name in [RESULTS, STATE, PREDICTIONS, ANSWERS] {
+        for name in [RESULTS, STATE, PREDICTIONS, ANSWERS, SKIPPED] {
             let file = path.join(name);
             if file.exists() {
                 std::fs::remove_file(&file).writing(&file)?;
@@ -134,10 +137,30 @@ impl RunFolder {
         &self,
         predictions: impl IntoIterator<Item = P>,
     ) -> Result<()> {
-        let path = self.path.join(PREDICTIONS);
+        self.write_lines(PREDICTIONS, predictions)
+    }
+
+    /// Writes `skipped_rows.jsonl`, one object on each line: `file`, `line` and `problem`. Where
+    /// there are none, there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_skipped_rows(&self, rows: &[SkippedRow]) -> Result<()> {
+        match rows.is_empty() {
+            true => Ok(()),
+            false => self.write_lines(SKIPPED, rows),
+        }
+    }
+
+    fn write_lines<P: Serialize>(
+        &self,
+        name: &str,
+        objects: impl IntoIterator<Item = P>,
+    ) -> Result<()> {
+        let path = self.path.join(name);
         let mut file = BufWriter::new(File::create(&path).writing(&path)?);
-        for prediction in predictions {
-            let line = serde_json::to_string(&prediction).map_err(|source| Error::Json {
+        for object in objects {
+            let line = serde_json::to_string(&object).map_err(|source| Error::Json {
                 path: path.clone(),
                 source,
             })?;

@@ -2,10 +2,12 @@
 //! calls `label2id` and `id2label`. Ids count from 0 without gaps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::whole_file;
 
 /// The classes of a task: names in the order of their ids.
 ///
@@ -18,12 +20,22 @@ use crate::error::{Error, Result};
 /// assert_eq!(labels.name(0), Some("negative"));
 /// # Ok::<(), bertfit::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
     names: Vec<String>,
     ids: BTreeMap<String, i64>,
+    /// Whether files may have ids instead of names.
+    or_ids: bool,
 }
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for Labels {}
 
 impl Labels {
     /// The classes in the order given: the first has id 0.
@@ -48,7 +60,10 @@ impl Labels {
                 return refuse("distinct names", format!("`{name}` twice"));
             }
         }
-        Ok(Self { names, ids })
+        // transformers' names for classes that nobody has named.
+        let unnamed = |(name, id): (&String, usize)| *name == format!("LABEL_{id}");
+        let or_ids = names.iter().zip(0..).all(unnamed);
+        Ok(Self { names, ids, or_ids })
     }
 
     /// The distinct names among `names` in sorted order: as numbers where all are
@@ -72,6 +87,54 @@ impl Labels {
             }
             None => Self::new(distinct),
         }
+    }
+
+    /// The names in a file, one a line, in the order of their ids. Spaces around a name and blank
+    /// lines are no part of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no name, or has one twice.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let refuse = |problem| Error::File {
+            path: path.to_owned(),
+            problem,
+        };
+        let text = whole_file::read(path)?;
+        let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        Self::new(lines.filter(|name| !name.is_empty())).map_err(|error| refuse(error.to_string()))
+    }
+
+    /// The same classes, of which a file may have the ids where none of the names is a number: `2`
+    /// then stands for the third. Of `LABEL_0`, `LABEL_1`, …, as transformers calls classes without
+    /// names, it always may.
+    pub fn or_ids(self) -> Self {
+        Self {
+            or_ids: true,
+            ..self
+        }
+    }
+
+    /// The name that a label of a file stands for: the same text, the same number (`1.0` for
+    /// `1`), the same truth value (`true` for `True`), or the class of this id where
+    /// [`or_ids`](Self::or_ids) holds. `None` if there is no such class.
+    pub fn resolve(&self, label: &str) -> Option<&str> {
+        if let Some((name, _)) = self.ids.get_key_value(label) {
+            return Some(name);
+        }
+        let mut names = self.names.iter();
+        if let Some(truth) = truth(label) {
+            return names.find(|name| self::truth(name) == Some(truth)).map(String::as_str);
+        }
+        let number = number(label)?;
+        if let Some(name) = names.find(|name| self::number(name) == Some(number)) {
+            return Some(name);
+        }
+        let named = self.names.iter().any(|name| self::number(name).is_some());
+        let id = (self.or_ids && !named && number.fract() == 0.0 && number >= 0.0)
+            .then_some(number as usize);
+        self.names.get(id?).map(String::as_str)
     }
 
     /// Number of classes.
@@ -124,4 +187,20 @@ impl From<Labels> for Vec<String> {
     fn from(labels: Labels) -> Self {
         labels.names
     }
+}
+
+/// JSON's and Python's words for truth values.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" => Some(true),
+        "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A finite number in decimal digits.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let digits = text.bytes().any(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.filter(|number: &f64| number.is_finite())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::decompress::{Unpack, open};
+use super::skipped::SkippedRows;
 use super::squad::{QaExample, QaSpan, character_starts, misplaced, nearest, shown, stands_at};
 use super::squad_json::{Item, Question, RawAnswer, Row, Top};
 use crate::error::{Error, PathContext, Result};
@@ -30,6 +31,7 @@ use crate::error::{Error, PathContext, Result};
 pub struct SquadFile {
     path: PathBuf,
     unpack: Unpack,
+    skipped: Option<SkippedRows>,
 }
 
 /// What is asked of answers.
@@ -74,32 +76,30 @@ impl fmt::Display for Place {
 struct Reading<'a> {
     path: &'a Path,
     answers: Answers,
-    /// The problems of questions that are left out; without it, the first one ends the reading.
-    skipped: Option<Vec<SkippedQuestion>>,
+    /// Where questions that cannot be used are listed; without it, the first one ends the reading.
+    skipped: Option<&'a SkippedRows>,
+    first_skipped: Option<String>,
     examples: Vec<QaExample>,
     ids: HashSet<String>,
     misplaced: usize,
     first_misplaced: Option<String>,
 }
 
-/// A question that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SkippedQuestion {
-    /// Its id.
-    pub id: String,
-    /// Where it stands in the file, such as `data[0].paragraphs[1].qas[2]` or `line 5`.
-    pub place: String,
-    /// Why it cannot be used.
-    pub problem: String,
-}
-
 impl SquadFile {
     /// The file at `path`. It is opened when it is read.
     pub fn open(path: impl AsRef<Path>) -> Self {
-        let path = path.as_ref().to_owned();
-        let unpack = Unpack::default();
-        Self { path, unpack }
+        Self {
+            path: path.as_ref().to_owned(),
+            unpack: Unpack::default(),
+            skipped: None,
+        }
+    }
+
+    /// Leaves out questions that cannot be used and adds them to `skipped`, instead of ending
+    /// with an error at the first one.
+    pub fn skip_bad_rows(mut self, skipped: &SkippedRows) -> Self {
+        self.skipped = Some(skipped.clone());
+        self
     }
 
     /// Lifts the limits of a compressed file, for one that you trust: by default it may not
@@ -118,7 +118,7 @@ impl SquadFile {
     /// - [`Error::File`]: it has no questions, two have the same id, a question or a
     ///   context is empty, or an answer does not stand where it should.
     pub fn read(&self) -> Result<Vec<QaExample>> {
-        Ok(self.read_with(Answers::Placed, None)?.0)
+        self.read_with(Answers::Placed)
     }
 
     /// All questions, to evaluate on, where the texts of answers are what counts: one that does
@@ -128,7 +128,7 @@ impl SquadFile {
     /// # Errors
     /// As [`read`](Self::read), but for places of answers.
     pub fn read_to_evaluate(&self) -> Result<Vec<QaExample>> {
-        Ok(self.read_with(Answers::Texts, None)?.0)
+        self.read_with(Answers::Texts)
     }
 
     /// All questions without their answers, for prediction.
@@ -136,22 +136,10 @@ impl SquadFile {
     /// # Errors
     /// As [`read`](Self::read), but for what concerns answers.
     pub fn read_questions(&self) -> Result<Vec<QaExample>> {
-        Ok(self.read_with(Answers::Ignored, None)?.0)
+        self.read_with(Answers::Ignored)
     }
 
-    /// The questions that [`read`](Self::read) can use, and those that it cannot.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read), but for what concerns single questions; also where none is left.
-    pub fn read_usable(&self) -> Result<(Vec<QaExample>, Vec<SkippedQuestion>)> {
-        self.read_with(Answers::Placed, Some(Vec::new()))
-    }
-
-    fn read_with(
-        &self,
-        answers: Answers,
-        skipped: Option<Vec<SkippedQuestion>>,
-    ) -> Result<(Vec<QaExample>, Vec<SkippedQuestion>)> {
+    fn read_with(&self, answers: Answers) -> Result<Vec<QaExample>> {
         let path = &self.path;
         let mut text = Vec::new();
         open(path, self.unpack)?
@@ -161,7 +149,8 @@ impl SquadFile {
         let mut reading = Reading {
             path,
             answers,
-            skipped,
+            skipped: self.skipped.as_ref(),
+            first_skipped: None,
             examples: Vec::new(),
             ids: HashSet::new(),
             misplaced: 0,
@@ -260,8 +249,10 @@ impl Reading<'_> {
         };
         let strict = self.answers == Answers::Placed;
         match (problem, misplaced) {
-            (Some(problem), _) => return self.leave_out(example.id, place, problem),
-            (None, Some(problem)) if strict => return self.leave_out(example.id, place, problem),
+            (Some(problem), _) => return self.leave_out(&example.id, place, &problem),
+            (None, Some(problem)) if strict => {
+                return self.leave_out(&example.id, place, &problem);
+            }
             (None, Some(problem)) => {
                 self.misplaced += 1;
                 let first = || format!("{place} (`{}`): {problem}", shown(&example.id));
@@ -275,15 +266,15 @@ impl Reading<'_> {
     }
 
     /// Ends the reading at a question that cannot be used, or goes on without it.
-    fn leave_out(&mut self, id: String, place: Place, problem: String) -> Result<()> {
-        match &mut self.skipped {
-            Some(skipped) => {
-                let place = place.to_string();
-                skipped.push(SkippedQuestion { id, place, problem });
-                Ok(())
-            }
-            None => self.refuse(format!("{place} (`{}`): {problem}", shown(&id))),
-        }
+    fn leave_out(&mut self, id: &str, place: Place, problem: &str) -> Result<()> {
+        let problem = format!("{place} (`{}`): {problem}", shown(id));
+        let Some(skipped) = self.skipped else {
+            return self.refuse(problem);
+        };
+        let line = place.line.map(|line| line as u64);
+        skipped.add(self.path.to_owned(), line, problem.clone());
+        self.first_skipped.get_or_insert(problem);
+        Ok(())
     }
 
     fn refuse<T>(&self, problem: String) -> Result<T> {
@@ -291,16 +282,11 @@ impl Reading<'_> {
         Err(Error::File { path, problem })
     }
 
-    fn finish(self) -> Result<(Vec<QaExample>, Vec<SkippedQuestion>)> {
-        let skipped = self.skipped.as_deref().unwrap_or_default();
-        match (self.examples.is_empty(), skipped.first()) {
+    fn finish(self) -> Result<Vec<QaExample>> {
+        match (self.examples.is_empty(), &self.first_skipped) {
             (true, None) => return self.refuse("there are no questions".to_owned()),
             (true, Some(first)) => {
-                let SkippedQuestion { id, place, problem } = first;
-                let id = shown(id);
-                return self.refuse(format!(
-                    "no question can be used, the first is {place} (`{id}`): {problem}"
-                ));
+                return self.refuse(format!("no question can be used, the first is {first}"));
             }
             (false, _) => {}
         }
@@ -313,7 +299,7 @@ impl Reading<'_> {
                 self.examples.len(),
             );
         }
-        Ok((self.examples, self.skipped.unwrap_or_default()))
+        Ok(self.examples)
     }
 }
 
