@@ -107,8 +107,12 @@ impl RowArgs {
         let (train, share) = self.parts(&classes, seed)?;
         drop(classes);
         let mut rows: Vec<Option<T>> = rows.into_iter().map(Some).collect();
-        let mut taken =
-            |rows_of: Vec<usize>| rows_of.into_iter().filter_map(|row| rows[row].take()).collect();
+        let mut taken = |rows_of: Vec<usize>| {
+            rows_of
+                .into_iter()
+                .filter_map(|row| rows[row].take())
+                .collect()
+        };
         let train = taken(train);
         Ok((Some(train), share.map(taken).or(dev)))
     }

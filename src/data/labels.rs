@@ -125,7 +125,9 @@ impl Labels {
         }
         let mut names = self.names.iter();
         if let Some(truth) = truth(label) {
-            return names.find(|name| self::truth(name) == Some(truth)).map(String::as_str);
+            return names
+                .find(|name| self::truth(name) == Some(truth))
+                .map(String::as_str);
         }
         let number = number(label)?;
         if let Some(name) = names.find(|name| self::number(name) == Some(number)) {

@@ -21,7 +21,9 @@ mod squad;
 mod squad_file;
 mod squad_json;
 mod table;
+mod tag_columns;
 pub(crate) mod tag_kinds;
+mod tag_lists;
 mod tagged;
 
 pub use choices::{ChoiceExample, ChoiceFile};

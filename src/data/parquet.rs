@@ -1,6 +1,7 @@
 //! A Parquet file as JSON lines, one for each row, so that every reader of those reads
 //! it too: a row's number is its line.
 
+mod features;
 mod pages;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use parquet::record::{Field, Row};
 use serde_json::{Map, Value, json};
 
 use super::decompress::{Unpack, is_much, too_much};
+
+pub(super) use features::{class_names, is_one};
 
 /// Bytes of the file that a value in memory is counted as: it takes 40 there, and more while a
 /// list grows, but no text has a value in each byte.

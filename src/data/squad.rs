@@ -120,7 +120,11 @@ pub(super) fn misplaced(text: &str, start: &str, place: Option<usize>) -> String
 /// What a file says, in a message: on one line, and not longer than helps.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 80;
-    let mut escaped: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    let mut escaped: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(MOST).is_some() {
         escaped.push('…');
     }

@@ -200,8 +200,13 @@ impl Reading<'_> {
         let paragraphs = match item {
             Item::Row(row) => {
                 let Row { context, question } = *row;
+                let context = match self.examples.last() {
+                    // Questions on the same context mostly follow each other.
+                    Some(last) if *last.context == *context => Arc::clone(&last.context),
+                    _ => context.into(),
+                };
                 let starts = character_starts(&context);
-                return self.question(question, &context.into(), &starts, place);
+                return self.question(question, &context, &starts, place);
             }
             Item::Article(paragraphs) => paragraphs,
         };
@@ -210,7 +215,10 @@ impl Reading<'_> {
             let starts = character_starts(&context);
             for (row, question) in paragraph.qas.into_iter().enumerate() {
                 let question_place = Some((number, row));
-                let place = Place { question: question_place, ..place };
+                let place = Place {
+                    question: question_place,
+                    ..place
+                };
                 self.question(question, &context, &starts, place)?;
             }
         }
@@ -251,6 +259,7 @@ impl Reading<'_> {
         match (problem, misplaced) {
             (Some(problem), _) => return self.leave_out(&example.id, place, &problem),
             (None, Some(problem)) if strict => {
+                let problem = format!("{problem} (--on-bad-row skip leaves such questions out)");
                 return self.leave_out(&example.id, place, &problem);
             }
             (None, Some(problem)) => {

@@ -68,6 +68,7 @@ pub(super) struct Start(pub(super) Option<i64>);
 
 /// All keys of an object that matter, wherever it stands.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with questions")]
 struct Fields {
     data: Option<Vec<Item>>,
     paragraphs: Option<Vec<Paragraph>>,
@@ -135,7 +136,9 @@ impl<'de> Deserialize<'de> for Top {
                 let mut fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
                 match fields.data.take() {
                     Some(data) => Ok(Top::Data(data)),
-                    None => Item::try_from(fields).map(Top::One).map_err(A::Error::custom),
+                    None => Item::try_from(fields)
+                        .map(Top::One)
+                        .map_err(A::Error::custom),
                 }
             }
         }

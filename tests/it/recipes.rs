@@ -7,6 +7,8 @@ mod flags;
 mod freezing;
 mod hostile;
 mod long_texts;
+mod questions;
+mod tags;
 
 use std::path::Path;
 
