@@ -12,14 +12,11 @@ mod recipe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{
-    BertTokenClassifier, Column, Error, Labels, Result, RowProblem, TaggedFile, TaggedWords,
-    WordTag,
-};
+use bertfit::{BertTokenClassifier, Column, Labels, Result, TaggedFile, TaggedWords, WordTag};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use recipe::labels::{HeadArgs, LabelArgs, with_head};
+use recipe::labels::{HeadArgs, LabelArgs, with_head, with_labels_of_dev};
 use recipe::rows::{self, TestArgs};
 use recipe::{Common, Flags, Sets, configured};
 
@@ -71,34 +68,6 @@ impl Args {
         }
         file
     }
-
-    fn read(&self, path: &PathBuf, known: Option<&Labels>) -> Result<Vec<TaggedWords>> {
-        let read = self.file(path, known).read();
-        read.map_err(|error| self.hinted(error))
-    }
-
-    /// The same error; of a tag that is no class it says which flag helps.
-    fn hinted(&self, error: Error) -> Error {
-        match error {
-            Error::Line {
-                path,
-                line,
-                problem: problem @ RowProblem::UnknownLabel { .. },
-            } => {
-                let help = match self.common.train {
-                    Some(_) => "--labels names the tags, --fresh-head gives a fitted model others",
-                    None => "--labels names the tags in the order of their ids",
-                };
-                let problem = RowProblem::Syntax(format!("{problem} ({help})"));
-                Error::Line {
-                    path,
-                    line,
-                    problem,
-                }
-            }
-            other => other,
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -116,7 +85,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
         false => (None, given.or(names_in_train(args)?)),
     };
-    let read = |path: &PathBuf| args.read(path, known.as_ref());
+    let read = |path: &PathBuf| args.file(path, known.as_ref()).read();
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
     let mut tagger = match (tagger, &known) {
@@ -183,22 +152,9 @@ fn names_in_train(args: &Args) -> Result<Option<Labels>> {
 
 /// The tags of both files; of those in --dev alone nothing can be learnt.
 fn labels_of(train: Option<&[TaggedWords]>, dev: Option<&[TaggedWords]>) -> Result<Labels> {
-    let (train, dev) = (train.unwrap_or_default(), dev.unwrap_or_default());
-    let learnt = TaggedWords::labels(train)?;
-    let all = Labels::sorted(train.iter().chain(dev).flat_map(|sentence| &sentence.tags))?;
-    let only: Vec<&str> = all
-        .names()
-        .iter()
-        .map(String::as_str)
-        .filter(|name| learnt.get(name).is_none())
-        .collect();
-    if !only.is_empty() {
-        eprintln!(
-            "warning: no sentence of --train has the tag {}, which --dev has: it cannot be learnt",
-            only.join(", ")
-        );
-    }
-    Ok(all)
+    let of_train = TaggedWords::labels(train.unwrap_or_default())?;
+    let of_dev = dev.unwrap_or_default().iter();
+    with_labels_of_dev(&of_train, of_dev.flat_map(|sentence| sentence.tags.clone()))
 }
 
 /// Says what to do about tags that are ids: entities are known by the names of tags alone.
@@ -231,7 +187,7 @@ impl Test {
                 path.display()
             );
         }
-        let tagged = usable.then(|| args.read(path, Some(known))).transpose()?;
+        let tagged = usable.then(|| file.read()).transpose()?;
         let tagged = tagged.map(|rows| rows::first(rows, most));
         Ok(Self { words, tagged })
     }

@@ -20,8 +20,8 @@ mod whole_file;
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
     ChoiceExample, ChoiceFile, Column, Dataset, DevSize, EmbeddingExample, Example, Format,
-    IndexedTable, Labels, QaExample, QaSpan, SkippedRow, SkippedRows, SquadFile, Subset, Table,
-    TaggedFile, TaggedWords, Text, stratified_split, train_dev_split,
+    IndexedTable, Labels, QaExample, QaSpan, Quoting, SkippedRow, SkippedRows, SquadFile, Subset,
+    Table, TaggedFile, TaggedWords, Text, stratified_split, train_dev_split,
 };
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, EmbeddingCollator,

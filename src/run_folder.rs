@@ -19,6 +19,8 @@ use crate::train::TrainReport;
 const RESULTS: &str = "all_results.json";
 const STATE: &str = "trainer_state.json";
 const PREDICTIONS: &str = "predictions.jsonl";
+/// What looked wrong in training.
+const WARNINGS: &str = "warnings.json";
 /// Rows that were left out because they cannot be used.
 const SKIPPED: &str = "skipped_rows.jsonl";
 /// Answers by question, as the official script for SQuAD reads them.
@@ -37,7 +39,8 @@ impl RunFolder {
     /// earlier run, whose results and checkpoints are removed.
     ///
     /// # Errors
-    /// When the folder is not empty or cannot be written.
+    /// When the folder is not empty or cannot be written, or holds checkpoints of another program,
+    /// such as transformers' `Trainer`.
     pub fn create(path: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         let path = path.into();
         std::fs::create_dir_all(&path).writing(&path)?;
@@ -45,10 +48,17 @@ impl RunFolder {
         if used && !overwrite {
             return Err(Error::NotEmpty { path });
         }
+        if let Some(name) = foreign_checkpoint(&path)? {
+            let problem = format!(
+                "another program's checkpoint is there, {name:?}: move it, or choose another folder"
+            );
+            return Err(Error::File { path, problem });
+        }
         NewFolder::remove_drafts(&path)?;
         for name in [
             RESULTS,
             STATE,
+            WARNINGS,
             PREDICTIONS,
             ANSWERS,
             N_BEST,
@@ -114,7 +124,9 @@ impl RunFolder {
         Ok(Value::Object(results).to_string())
     }
 
-    /// Writes `trainer_state.json`: steps, the best number and the history.
+    /// Writes `trainer_state.json`: steps, the best number and the history, under the keys that
+    /// transformers' `TrainerState` has. What looked wrong in training goes into `warnings.json`, a
+    /// list of texts, if anything did.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -125,10 +137,14 @@ impl RunFolder {
             "epoch": report.epoch,
             "best_metric": report.best_metric,
             "best_global_step": report.best_step,
-            "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "log_history": report.log_history,
         });
-        json::write(&self.path.join(STATE), &state)
+        json::write(&self.path.join(STATE), &state)?;
+        let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
+        match warnings.is_empty() {
+            true => Ok(()),
+            false => json::write(&self.path.join(WARNINGS), &warnings),
+        }
     }
 
     /// Writes `predictions.json`, the text of each answer by the id of its question.
@@ -195,4 +211,19 @@ impl RunFolder {
         }
         file.flush().writing(&path)
     }
+}
+
+/// The name of a checkpoint that transformers' `Trainer` or a like program has written.
+fn foreign_checkpoint(path: &Path) -> Result<Option<String>> {
+    for entry in std::fs::read_dir(path).reading(path)? {
+        let entry = entry.reading(path)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let step = name.strip_prefix("checkpoint-").map(str::parse::<u64>);
+        let foreign = ["optimizer.pt", "training_args.bin", "scheduler.pt"];
+        let holds = |file: &&str| entry.path().join(file).exists();
+        if matches!(step, Some(Ok(_))) && foreign.iter().any(holds) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }

@@ -42,7 +42,7 @@ pub fn read_table(path: &Path) -> Result<()> {
     }
     let texts = table.read_texts().map(|_| ());
     let others = [
-        table.read_lists(' ').map(|_| ()),
+        table.clone().label_delimiter(' ').read_lists().map(|_| ()),
         table.read_numbers().map(|_| ()),
         Table::open(path)
             .no_header()

@@ -1,8 +1,9 @@
 //! The classes of a task, as the command line names them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use bertfit::{Labels, Result};
+use bertfit::{BertConfig, Labels, Result};
 use clap::Args;
 
 /// The flag of recipes whose model has classes.
@@ -26,6 +27,11 @@ pub struct HeadArgs {
 }
 
 impl LabelArgs {
+    /// Whether there are any.
+    pub fn given(&self) -> bool {
+        self.labels.is_some()
+    }
+
     /// The classes that are named, if any.
     ///
     /// # Errors
@@ -40,6 +46,42 @@ impl LabelArgs {
         };
         Ok(Some(labels?.or_ids()))
     }
+}
+
+/// The classes of a fitted model; transformers leaves its default names of two out.
+pub fn saved_labels(model: &Path) -> Result<Labels> {
+    let names = BertConfig::from_dir(model)?.class_names(&model.join("config.json"))?;
+    match names {
+        Some(names) => Labels::new(names),
+        None => Labels::new(["LABEL_0", "LABEL_1"]),
+    }
+}
+
+/// The classes of --train and those that --dev has besides, of which it warns. Where -1 marks rows
+/// without a gold label, it is no class.
+pub fn with_labels_of_dev(train: &Labels, dev: impl IntoIterator<Item = String>) -> Result<Labels> {
+    let gold = train.without_missing();
+    let classes = gold.as_ref().unwrap_or(train);
+    if gold.is_none() && train.get("-1").is_some() && train.get("1").is_some() {
+        eprintln!(
+            "warning: -1 is a class of --train; if it marks rows without a gold label, name the \
+             others in --labels"
+        );
+    }
+    let of_dev: BTreeSet<String> = dev.into_iter().collect();
+    let is_id = |name: &String| name.parse::<u64>().is_ok();
+    let ids = classes.names().iter().all(is_id);
+    let unknown = |label: &String| classes.resolve(label).is_none() && !(ids && label == "-1");
+    let of_dev: Vec<String> = of_dev.into_iter().filter(unknown).collect();
+    if of_dev.is_empty() {
+        return Ok(classes.clone());
+    }
+    eprintln!(
+        "warning: no row of --train has the classes {} of --dev, so that the model cannot learn \
+         them; --labels names the classes that it is to have",
+        of_dev.join(", ").escape_debug()
+    );
+    Labels::sorted(classes.names().iter().chain(&of_dev))
 }
 
 /// The settings that the builders of tasks with such a head have.

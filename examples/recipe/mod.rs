@@ -2,6 +2,9 @@
 //! the work. Everything else is the library's.
 
 #[allow(dead_code)] // Some tasks have no classes.
+pub mod class_loss;
+mod hints;
+#[allow(dead_code)] // Some tasks have no classes.
 pub mod labels;
 #[allow(dead_code)] // Some tasks have no labels.
 pub mod rows;
@@ -404,7 +407,10 @@ pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,bertfit::hub=info"),
+    )
+    .init();
     let mut args = A::parse();
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");
@@ -416,8 +422,10 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
         bertfit::tch::set_num_threads(threads);
     }
     let found = model_dir(&common.model).map(|dir| common.model = dir);
+    let common = common.clone();
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
-        eprintln!("error: {}", error.chain());
+        let hint = hints::hint(&error, &common).map(|hint| format!(" ({hint})"));
+        eprintln!("error: {}{}", error.chain(), hint.unwrap_or_default());
         ExitCode::FAILURE
     })
 }

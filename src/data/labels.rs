@@ -67,7 +67,7 @@ impl Labels {
     }
 
     /// The distinct names among `names` in sorted order: as numbers where all are
-    /// integers (`2` before `10`), else by code points.
+    /// numbers (`2` before `10`), else by code points.
     ///
     /// # Errors
     /// [`Error::Config`] when there is no name, or one is empty.
@@ -78,15 +78,29 @@ impl Labels {
                 distinct.insert(name.as_ref().to_owned());
             }
         }
-        let numbers: Option<Vec<i64>> = distinct.iter().map(|name| name.parse().ok()).collect();
+        let numbers: Option<Vec<f64>> = distinct.iter().map(|name| number(name)).collect();
         match numbers {
             Some(numbers) => {
                 let mut numbered: Vec<_> = numbers.into_iter().zip(distinct).collect();
-                numbered.sort();
+                // Stable: those that are equal stay in the order of text.
+                numbered.sort_by(|(a, _), (b, _)| a.total_cmp(b));
                 Self::new(numbered.into_iter().map(|(_, name)| name))
             }
             None => Self::new(distinct),
         }
+    }
+
+    /// The classes but for -1, where they are the ids 0, 1, 2 and so on besides: Hugging Face's
+    /// `datasets` marks rows without a gold label by -1, as in SNLI. `None` where that is not so,
+    /// and where the ids are 0 and 1 alone, beside which -1 may be a class.
+    pub fn without_missing(&self) -> Option<Self> {
+        let ids = || self.names.iter().filter(|name| *name != "-1");
+        let are_ids = ids()
+            .zip(0..)
+            .all(|(name, id)| number(name) == Some(f64::from(id)));
+        let missing = self.names.len() > ids().count();
+        let gold = (missing && are_ids && ids().count() > 2).then(|| Self::new(ids().cloned()));
+        gold?.ok()
     }
 
     /// The names in a file, one a line, in the order of their ids. Spaces around a name and blank

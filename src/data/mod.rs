@@ -2,6 +2,7 @@
 
 mod blocks;
 mod choices;
+mod class_names;
 mod columns;
 mod dataset;
 mod decompress;
@@ -9,10 +10,13 @@ mod embedding_example;
 mod example;
 mod format;
 mod indexed;
+mod json_rows;
 mod labels;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod problem_type;
+mod quotes;
 mod raw_label;
 mod records;
 mod skipped;
@@ -25,13 +29,14 @@ mod tag_columns;
 pub(crate) mod tag_kinds;
 mod tag_lists;
 mod tagged;
+mod test_rows;
 
 pub use choices::{ChoiceExample, ChoiceFile};
 pub use columns::Column;
 pub use dataset::{Dataset, Subset};
 pub use embedding_example::EmbeddingExample;
 pub use example::{Example, Text};
-pub use format::Format;
+pub use format::{Format, Quoting};
 pub use indexed::IndexedTable;
 pub use labels::Labels;
 pub use skipped::{SkippedRow, SkippedRows};

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::error::shown;
+
 /// A question, and the text that may hold its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct QaExample {
@@ -115,18 +117,4 @@ pub(super) fn misplaced(text: &str, start: &str, place: Option<usize>) -> String
         }
         None => format!("the answer `{text}` does not stand in the context"),
     }
-}
-
-/// What a file says, in a message: on one line, and not longer than helps.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut escaped: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        escaped.push('…');
-    }
-    escaped
 }

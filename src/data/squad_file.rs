@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::decompress::{Unpack, open};
 use super::skipped::SkippedRows;
-use super::squad::{QaExample, QaSpan, character_starts, misplaced, nearest, shown, stands_at};
+use super::squad::{QaExample, QaSpan, character_starts, misplaced, nearest, stands_at};
 use super::squad_json::{Item, Question, RawAnswer, Row, Top};
-use crate::error::{Error, PathContext, Result};
+use crate::error::{Error, PathContext, Result, shown};
 
 /// A file of questions, plain or compressed (`.gz`, `.xz`): JSON in SQuAD's form, version 1.1 or
 /// 2.0, or rows with `id`, `context`, `question` and `answers`, which is

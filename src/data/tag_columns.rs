@@ -7,7 +7,7 @@ use std::io::Read;
 use super::lines::Lines;
 use super::tag_kinds::TagKinds;
 use super::tagged::{Sentence, TaggedFile, TaggedWords};
-use crate::error::{Error, PathContext, Result, RowProblem};
+use crate::error::{Error, PathContext, Result, RowProblem, shown};
 
 /// A file in columns.
 pub(super) struct Columns<'a> {
@@ -122,7 +122,7 @@ impl<'a> Columns<'a> {
     /// UTF-8.
     pub(super) fn new(file: &'a TaggedFile) -> Result<Option<Self>> {
         let mut content = Vec::new();
-        file.reader()?
+        file.lines()?
             .read_to_end(&mut content)
             .reading(&file.path)?;
         let layout = Layout::find(file, &content)?;
@@ -380,7 +380,7 @@ impl Reading<'_> {
                 "{}: {comments} lines begin with # and have a tag that no word has; they are left \
                  out as comments, the first in line {line} (`{}`)",
                 file.path.display(),
-                tag.escape_debug()
+                shown(&tag)
             );
         }
         Ok(())

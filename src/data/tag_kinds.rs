@@ -1,7 +1,7 @@
 //! Whether tags mark entities or something else, such as parts of speech: the odd one out in a
 //! file of entities is a slip.
 
-use crate::error::RowProblem;
+use crate::error::{RowProblem, shown};
 
 /// The first letters of tags: begin, inside, end, single, last, unit, middle.
 const PREFIXES: [u8; 7] = *b"BIESLUM";
@@ -71,7 +71,7 @@ fn odd(tag: &str, field: &str) -> RowProblem {
         problem: format!(
             "`{}` marks no entity, as other tags do: expected O, or B-, I-, E-, S-, L-, U- or \
              M- and a type",
-            tag.escape_debug()
+            shown(tag)
         ),
     }
 }

@@ -4,8 +4,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
-use super::format::Format;
-use super::labels::Labels;
+use super::format::Syntax;
 use super::records::{Record, Records, kind};
 use super::tag_kinds::TagKinds;
 use super::tagged::{Place, Sentence, TaggedFile, TaggedWords};
@@ -22,8 +21,8 @@ impl<'a> Lists<'a> {
     }
 
     fn records(&self) -> Result<Records<impl BufRead + use<>>> {
-        let reader = self.file.reader()?;
-        Ok(Records::new(reader, Format::JsonLines, 1, &self.file.path))
+        let reader = self.file.objects()?;
+        Ok(Records::new(reader, Syntax::JsonLines, 1, &self.file.path))
     }
 
     /// The next object that can be read, with its line.
@@ -51,11 +50,7 @@ impl<'a> Lists<'a> {
     }
 
     pub(super) fn has_usable_tags(&self) -> Result<bool> {
-        let names = self.class_names()?;
-        let usable = |tag: &Value| {
-            let tag = tag_of(tag, names.as_ref());
-            tag.is_ok_and(|tag| self.file.is_usable(&tag))
-        };
+        let usable = |tag: &Value| tag_of(tag).is_ok_and(|tag| self.file.is_usable(&tag));
         let mut records = self.records()?;
         while let Some((_, object)) = self.next(&mut records)? {
             if let Some((_, Value::Array(tags))) = self.file.tags.key(object)
@@ -67,23 +62,13 @@ impl<'a> Lists<'a> {
         Ok(false)
     }
 
-    /// The names of ids, from the description of the file.
-    pub(super) fn class_names(&self) -> Result<Option<Labels>> {
-        #[cfg(feature = "parquet")]
-        if super::parquet::is_one(&self.file.path) {
-            return super::parquet::class_names(&self.file.path, &self.file.tags.keys);
-        }
-        Ok(None)
-    }
-
     /// All sentences, with tags or without.
     pub(super) fn read(&self, tags: bool) -> Result<Vec<TaggedWords>> {
-        let names = self.class_names()?;
         let mut sentences = Vec::new();
         let mut kinds = TagKinds::default();
         let mut records = self.records()?;
         while let Some((line, object)) = self.next(&mut records)? {
-            let sentence = self.sentence(object, tags.then_some(names.as_ref()));
+            let sentence = self.sentence(object, tags);
             match sentence.map_err(|problem| records.error(line, problem)) {
                 Ok(content) => {
                     content.tags.iter().for_each(|tag| kinds.see(line, tag));
@@ -97,23 +82,21 @@ impl<'a> Lists<'a> {
         self.file.leave_out_odd(&kinds, field, sentences, error)
     }
 
-    /// A sentence, with its tags where `names` is given: it has the names of ids, if these are
-    /// known.
     fn sentence(
         &self,
         object: &Map<String, Value>,
-        names: Option<Option<&Labels>>,
+        with_tags: bool,
     ) -> Result<TaggedWords, RowProblem> {
         let word = |value: &Value| {
             let word = value.as_str().map(str::to_owned);
             word.ok_or_else(|| unexpected(value))
         };
         let (_, words) = self.file.words.list(object, word)?;
-        let Some(names) = names else {
+        if !with_tags {
             let tags = Vec::new();
             return Ok(TaggedWords { words, tags });
-        };
-        let (key, found) = self.file.tags.list(object, |tag| tag_of(tag, names))?;
+        }
+        let (key, found) = self.file.tags.list(object, tag_of)?;
         let of = |problem: String| RowProblem::Field {
             field: key.to_owned(),
             problem,
@@ -137,17 +120,11 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// A tag as it is written, or the name of an id where these are known.
-fn tag_of(value: &Value, names: Option<&Labels>) -> Result<String, String> {
-    match (value, names) {
-        (Value::String(tag), _) => Ok(tag.clone()),
-        (Value::Number(id), None) => Ok(id.to_string()),
-        (Value::Number(id), Some(names)) => {
-            let name = id.as_i64().and_then(|id| names.name(id));
-            let last = names.len() - 1;
-            let refused = || format!("{id} is no id of a tag, these are from 0 to {last}");
-            name.map(str::to_owned).ok_or_else(refused)
-        }
+/// A tag as it is written; a number is the id of one.
+fn tag_of(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(tag) => Ok(tag.clone()),
+        Value::Number(id) => Ok(id.to_string()),
         _ => Err(unexpected(value)),
     }
 }

@@ -4,8 +4,9 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use super::decompress::{Unpack, open};
-use super::format::Format;
+use super::class_names::class_names;
+use super::decompress::{Unpack, open, open_rows};
+use super::format::{Format, Syntax};
 use super::labels::Labels;
 use super::skipped::SkippedRows;
 use super::tag_columns::Columns;
@@ -203,7 +204,12 @@ impl TaggedFile {
     /// # Errors
     /// When the file cannot be opened or read.
     pub fn class_names(&self) -> Result<Option<Labels>> {
-        Lists::new(self).class_names()
+        for column in &self.tags.keys {
+            if let Some(names) = class_names(&self.path, column)? {
+                return Ok(Some(names));
+            }
+        }
+        Ok(None)
     }
 
     fn is_json(&self) -> bool {
@@ -224,8 +230,14 @@ impl TaggedFile {
         }
     }
 
-    pub(super) fn reader(&self) -> Result<impl BufRead + use<>> {
+    /// The lines of columns.
+    pub(super) fn lines(&self) -> Result<impl BufRead + use<>> {
         open(&self.path, self.unpack)
+    }
+
+    /// The objects of JSON lines, of a list or of Parquet, one a line.
+    pub(super) fn objects(&self) -> Result<impl BufRead + use<>> {
+        open_rows(&self.path, self.unpack, Syntax::JsonLines)
     }
 
     pub(super) fn refuse(&self, problem: impl Into<String>) -> Error {

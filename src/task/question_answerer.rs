@@ -1,7 +1,6 @@
 //! Questions on contexts to spans of them: two scores for each token, as Hugging Face's
 //! `BertForQuestionAnswering`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

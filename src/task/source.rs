@@ -76,6 +76,10 @@ impl Source {
             false => names.filter(|_| self.head == HeadWeights::Required),
         };
         match (self.labels.clone(), saved) {
+            // Classes that had no names get some.
+            (Some(asked), Some(saved)) if asked.len() == saved.len() && are_unnamed(&saved) => {
+                Labels::new(asked)
+            }
             (Some(asked), Some(saved)) if asked != saved && self.head != HeadWeights::Fresh => {
                 Err(Error::OtherHead {
                     path: self.dir.clone(),
@@ -132,6 +136,12 @@ impl Source {
             false => longest.min(128),
         }
     }
+}
+
+/// Whether these are transformers' names for classes without names.
+fn are_unnamed(names: &[String]) -> bool {
+    let unnamed = |(id, name): (usize, &String)| *name == format!("LABEL_{id}");
+    names.iter().enumerate().all(unnamed)
 }
 
 pub(super) fn is_a(config: &BertConfig, architecture: &str) -> bool {
@@ -210,7 +220,8 @@ macro_rules! dropout_setting {
 macro_rules! label_setting {
     ($($source:ident).+) => {
         /// The classes, in the order of their ids. Where absent, those of the model
-        /// folder, if it holds a model of this task.
+        /// folder, if it holds a model of this task. Those of a folder must be the same, unless
+        /// they have no names there (`LABEL_0`, `LABEL_1`, …).
         pub fn labels<I: IntoIterator<Item: Into<String>>>(mut self, labels: I) -> Self {
             self.$($source).+.labels = Some(labels.into_iter().map(Into::into).collect());
             self

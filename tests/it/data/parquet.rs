@@ -38,7 +38,7 @@ fn rows_are_those_of_the_same_table_in_json_lines() {
                 of(json.clone()).problem_type().expect("a type")
             );
         }
-        let tags = |table: Table| table.label("tags").read_lists(',').expect("lists");
+        let tags = |table: Table| table.label("tags").read_lists().expect("lists");
         assert_eq!(tags(file.table()), tags(json.clone()));
         let numbers = |table: Table| table.label("numbers").read_numbers().expect("numbers");
         assert_eq!(numbers(file.table()), numbers(json.clone()));
@@ -220,5 +220,57 @@ fn questions_are_read_as_datasets_has_them() {
                 .with_answer("food", 15),
             QaExample::new("b", "Who else?", context),
         ]
+    );
+}
+
+/// As `datasets` has exported it (`tests/data/parquet/make_class_names.py`).
+#[test]
+fn ids_of_classes_are_read_as_their_names() {
+    let expected: serde_json::Value =
+        serde_json::from_slice(&content("class_names.json")).expect("JSON");
+    let name = "class_names.parquet";
+    let file = OneFile::new(name, content(name));
+    let labels = file.table().class_names().expect("a file").expect("names");
+    assert_eq!(serde_json::json!(labels.names()), expected["label"]);
+    let labels_of = |column: &str| -> Vec<&serde_json::Value> {
+        let rows = expected["rows"].as_array().expect("rows").iter();
+        rows.map(|row| &row[column]).collect()
+    };
+    let texts = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let found = rows(&file, &file.table()).expect("rows");
+    let found: Vec<String> = found.into_iter().map(|row| row.label).collect();
+    let names: Vec<String> = labels_of("label").into_iter().map(texts).collect();
+    assert_eq!(found, names);
+    let topics = file.table().label("topics").read_lists().expect("lists");
+    let topics: Vec<_> = topics.into_iter().map(|row| row.label).collect();
+    assert_eq!(
+        serde_json::json!(topics),
+        serde_json::json!(labels_of("topics"))
+    );
+    // A number is none of a class.
+    let count = file.table().label("count");
+    assert_eq!(count.class_names().expect("a file"), None);
+    let numbers = count.read_numbers().expect("numbers");
+    assert_eq!(numbers[3].label, [1.0]);
+    let tags = TaggedFile::open(fixture(name)).read().expect("words");
+    let tags: Vec<_> = tags.into_iter().map(|sentence| sentence.tags).collect();
+    assert_eq!(
+        serde_json::json!(tags),
+        serde_json::json!(labels_of("ner_tags"))
+    );
+    // -1 is none of the classes.
+    assert_eq!(
+        refused(name, content(name), |table| table.known_labels(&labels)),
+        "class_names.parquet:3: label `-1` is not one of neutral, contradiction, entailment, 10"
+    );
+    // Other files say no names.
+    assert_eq!(
+        Table::open(fixture("rows.parquet"))
+            .class_names()
+            .expect("a file"),
+        None
     );
 }

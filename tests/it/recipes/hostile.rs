@@ -121,10 +121,6 @@ fn labelled_texts() {
                 "`labels` must be at least 2 classes, got only `x`",
             ),
             (
-                "text_classification --train @good.tsv --dev @unknown.tsv",
-                "unknown.tsv:3: label `z` is not one of x, y",
-            ),
-            (
                 "text_classification --train @good.tsv --test @unknown.tsv",
                 "unknown.tsv:3: label `z` is not one of x, y",
             ),

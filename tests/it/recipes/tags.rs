@@ -231,7 +231,7 @@ fn a_fitted_model_gets_a_fresh_head_or_says_so() {
     let words = format!("--model {model} --train @b.conll --dev @c.conll --out @dev {SHORT}");
     let errors = bench.says("token_classification", &words);
     assert!(
-        errors.contains("no sentence of --train has the tag B-W"),
+        errors.contains("no row of --train has the classes B-W of --dev"),
         "{errors}"
     );
     assert_eq!(bench.names("dev"), json!(["B-W", "B-Y", "B-Z", "O"]));
