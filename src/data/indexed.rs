@@ -44,7 +44,7 @@ pub struct IndexedTable {
     file: File,
     blocks: Blocks,
     rows: usize,
-    /// Records that are no rows since they cannot be used, by their place among all, in order.
+    /// Of each record that is no row since it cannot be used, the rows before it.
     skipped: Vec<usize>,
     labels: Labels,
 }
@@ -66,7 +66,7 @@ impl IndexedTable {
             }
             rows += 1;
             let record = records.begun() - 1;
-            skipped.extend(next_record..record);
+            skipped.extend((next_record..record).map(|_| rows - 1));
             next_record = record + 1;
             if let Some(offset) = records.bytes_read().filter(|&end| blocks.is_full(end)) {
                 let line = records.lines_read() + 1;
@@ -100,12 +100,8 @@ impl IndexedTable {
 
     /// The place of a row among the records of the file.
     fn record(&self, row: usize) -> usize {
-        let header = usize::from(self.header);
-        // Of each record that was left out, the rows before it.
-        let before = |(count, &record): (usize, &usize)| record - header - count;
-        let skipped = self.skipped.iter().enumerate();
-        let skipped = skipped.take_while(|&record| before(record) <= row).count();
-        header + row + skipped
+        let skipped = self.skipped.partition_point(|&before| before <= row);
+        usize::from(self.header) + row + skipped
     }
 
     /// The labels that rows have, in the order of [`Labels::sorted`].

@@ -89,8 +89,8 @@ impl RawLabel {
         let number = |text: &String| match text.trim().parse::<f32>() {
             Ok(number) if number.is_finite() => Ok(number),
             _ => {
-                let comma = text.trim().replacen(',', ".", 1).parse::<f32>().is_ok();
-                let hint = match comma {
+                let point = text.trim().replacen(',', ".", 1);
+                let hint = match text.contains(',') && point.parse::<f32>().is_ok() {
                     true => ": write a decimal point for the comma",
                     false => "",
                 };

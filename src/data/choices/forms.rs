@@ -262,7 +262,10 @@ impl Endings {
             _ => false,
         };
         let letter = match word.as_bytes() {
-            [letter] if letter.is_ascii_alphabetic() => Some(letter.to_ascii_lowercase() - b'a'),
+            [letter] if letter.is_ascii_alphabetic() => {
+                let place = usize::from(letter.to_ascii_lowercase() - b'a');
+                Some(place).filter(|&place| place < self.texts.len())
+            }
             _ => None,
         };
         let number = word.parse::<u64>().ok();
@@ -272,7 +275,7 @@ impl Endings {
         match (number, letter) {
             (Some(number), _) if from_one => number.checked_sub(1),
             (Some(number), _) => Some(number),
-            (None, Some(letter)) => Some(letter.into()),
+            (None, Some(letter)) => Some(letter as u64),
             (None, None) => position(&self.texts).map(|place| place as u64),
         }
     }

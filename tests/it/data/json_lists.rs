@@ -81,7 +81,7 @@ fn an_object_that_cannot_be_used_is_named_by_its_line() {
     );
     assert_eq!(
         problem("[\n{\"text\": \"a\", \"label\" 1}]"),
-        "a.json:2: not valid JSON: expected `:` (column 24)"
+        "a.json:2: not valid JSON: expected `:` (column 23)"
     );
 }
 
