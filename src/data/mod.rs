@@ -27,6 +27,7 @@ mod squad_json;
 mod table;
 mod tag_columns;
 pub(crate) mod tag_kinds;
+mod tag_layout;
 mod tag_lists;
 mod tagged;
 mod test_rows;

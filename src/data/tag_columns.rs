@@ -6,6 +6,7 @@ use std::io::Read;
 
 use super::lines::Lines;
 use super::tag_kinds::TagKinds;
+use super::tag_layout::{Fields, Layout, before_mark, next};
 use super::tagged::{Sentence, TaggedFile, TaggedWords};
 use crate::error::{Error, PathContext, Result, RowProblem, shown};
 
@@ -14,104 +15,6 @@ pub(super) struct Columns<'a> {
     file: &'a TaggedFile,
     content: Vec<u8>,
     layout: Layout,
-}
-
-/// What the first line with a word says of all lines.
-#[derive(Clone, Copy)]
-struct Layout {
-    tabs: bool,
-    count: usize,
-    /// The columns of words and tags; the latter may not be there.
-    words: usize,
-    tags: usize,
-    /// Whether the first column numbers words as in CoNLL-U.
-    numbered: bool,
-    /// Whether all lines with words begin with `#`.
-    hashes: bool,
-}
-
-/// A line of a file in columns.
-enum Fields<'a> {
-    Word(Vec<&'a str>),
-    /// Between two sentences.
-    Break,
-}
-
-impl<'a> Fields<'a> {
-    fn of(line: &'a str, tabs: bool) -> Self {
-        // Other white space may be a word's.
-        let blank = |c: char| c == ' ' || c == '\t';
-        let fields: Vec<&str> = match tabs {
-            true => line.split('\t').collect(),
-            false => line
-                .split(blank)
-                .filter(|field| !field.is_empty())
-                .collect(),
-        };
-        match fields.first() {
-            None | Some(&"-DOCSTART-") => Self::Break,
-            Some(_) if line.chars().all(blank) => Self::Break,
-            Some(_) => Self::Word(fields),
-        }
-    }
-}
-
-impl Layout {
-    fn find(file: &TaggedFile, content: &[u8]) -> Result<Option<Self>> {
-        let mut lines = Lines::new(content, 1, &file.path);
-        let mut first = None;
-        while next(file, &mut lines)? {
-            let line = lines.content();
-            if let Fields::Word(fields) = Fields::of(line, line.contains('\t')) {
-                let layout = Self::new(file, line, &fields);
-                if !layout.hashes {
-                    return Ok(Some(layout));
-                }
-                first.get_or_insert(layout);
-            }
-        }
-        Ok(first)
-    }
-
-    fn new(file: &TaggedFile, line: &str, fields: &[&str]) -> Self {
-        let tabs = line.contains('\t');
-        let count = fields.len();
-        // CoNLL-U and CoNLL-X: ID, FORM, LEMMA, UPOS, …
-        let numbered = tabs && count == 10 && ["0", "1"].contains(&before_mark(fields[0]));
-        let (words, tags) = if numbered { (1, 3) } else { (0, count - 1) };
-        Self {
-            tabs,
-            count,
-            words: file.words.column.unwrap_or(words),
-            tags: file.tags.column.unwrap_or(tags),
-            numbered,
-            hashes: line.starts_with('#'),
-        }
-    }
-
-    /// A lone column holds words.
-    fn has_tags(&self, file: &TaggedFile) -> bool {
-        match file.tags.column {
-            Some(column) => column < self.count,
-            None => self.count > 1,
-        }
-    }
-}
-
-/// Goes to the next line that can be read.
-fn next(file: &TaggedFile, lines: &mut Lines<&[u8]>) -> Result<bool> {
-    loop {
-        match lines.advance() {
-            // Its sentence is listed by who reads that.
-            Err(Error::Line { .. }) if file.skipped.is_some() => {}
-            read => return read,
-        }
-    }
-}
-
-/// The number of a word, or the first one of a multiword token or an empty node.
-fn before_mark(id: &str) -> &str {
-    id.find(['-', '.']).map_or(id, |mark| &id[..mark])
 }
 
 impl<'a> Columns<'a> {

@@ -88,7 +88,10 @@ fn a_label_of_a_file_stands_for_a_name() {
     let named = of(&["no", "yes"]);
     assert_eq!(named.resolve("1"), None);
     let named = named.or_ids();
-    assert_eq!((named.resolve("1"), named.resolve("1.0")), (Some("yes"), Some("yes")));
+    assert_eq!(
+        (named.resolve("1"), named.resolve("1.0")),
+        (Some("yes"), Some("yes"))
+    );
     for label in ["2", "-1", "0.5", "1e300"] {
         assert_eq!(named.resolve(label), None, "{label}");
     }
@@ -102,7 +105,10 @@ fn minus_one_beside_ids_marks_rows_without_a_label() {
         let labels = Labels::sorted(names).expect("names").without_missing();
         labels.map(|labels| labels.names().to_vec())
     };
-    assert_eq!(gold(&["-1", "0", "1", "2"]).expect("SNLI's"), ["0", "1", "2"]);
+    assert_eq!(
+        gold(&["-1", "0", "1", "2"]).expect("SNLI's"),
+        ["0", "1", "2"]
+    );
     for names in [
         &["-1", "0", "1"][..],
         &["-1", "1"],
