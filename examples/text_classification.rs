@@ -10,7 +10,7 @@
 
 mod recipe;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bertfit::{
@@ -71,7 +71,7 @@ struct Args {
 }
 
 impl Args {
-    fn table(&self, path: &PathBuf) -> Result<Table> {
+    fn table(&self, path: &Path) -> Result<Table> {
         let table = self.tables.table(path, &self.common)?;
         Ok(match self.label_delimiter {
             Some(delimiter) => table.label_delimiter(delimiter),

@@ -85,6 +85,7 @@ pub fn with_labels_of_dev(train: &Labels, dev: impl IntoIterator<Item = String>)
 }
 
 /// The settings that the builders of tasks with such a head have.
+#[allow(unused_macros)] // Some tasks have another head.
 macro_rules! with_head {
     ($head:expr, $builder:expr) => {{
         let builder = match $head.dropout {
@@ -97,5 +98,5 @@ macro_rules! with_head {
         }
     }};
 }
-#[allow(unused_imports)] // Some tasks have another head.
+#[allow(unused_imports)]
 pub(crate) use with_head;

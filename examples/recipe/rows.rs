@@ -54,6 +54,9 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The rows to train on and those to evaluate on, where there are such.
+pub type Parts<T> = (Option<Vec<T>>, Option<Vec<T>>);
+
 impl RowArgs {
     /// Where rows that cannot be used are collected, if they are to be left out.
     pub fn skipping(&self) -> Option<&SkippedRows> {
@@ -98,7 +101,7 @@ impl RowArgs {
         dev: Option<Vec<T>>,
         class: impl Fn(&T) -> L,
         seed: u64,
-    ) -> Result<(Option<Vec<T>>, Option<Vec<T>>)> {
+    ) -> Result<Parts<T>> {
         let dev = dev.map(|rows| first(rows, self.max_eval_samples));
         let Some(rows) = train else {
             return Ok((None, dev));
