@@ -128,7 +128,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-fn answered(rows: &Vec<QaExample>) -> bool {
+fn answered(rows: &[QaExample]) -> bool {
     rows.iter().any(|row| !row.answers.is_empty())
 }
 

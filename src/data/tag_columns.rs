@@ -229,12 +229,7 @@ impl Reading<'_> {
         self.sentences
             .retain(|sentence| !sentence.content.words.is_empty());
         self.refuse_numbers()?;
-        file.leave_out_odd(
-            &self.kinds,
-            &layout.tags.to_string(),
-            self.sentences,
-            |line, problem| error(line, problem),
-        )
+        file.leave_out_odd(&self.kinds, &layout.tags.to_string(), self.sentences, error)
     }
 
     /// Tells words from comments: they have the tags of others.

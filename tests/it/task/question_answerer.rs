@@ -135,7 +135,10 @@ fn an_answer_is_learnt_and_found_where_it_stands() {
     let answers = answerer.predict(&rows).expect("answers");
     for (answer, row) in answers.iter().zip(&rows) {
         let right = &row.answers[0];
-        assert_eq!((&answer.text, Some(answer.start)), (&right.text, right.start));
+        assert_eq!(
+            (&answer.text, Some(answer.start)),
+            (&right.text, right.start)
+        );
         assert!(answer.score > 0.0 && answer.score <= 1.0);
     }
     let evaluation = answerer.evaluate(&rows.to_vec()).expect("an evaluation");
