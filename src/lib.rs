@@ -51,8 +51,8 @@ pub use task::{
     BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
     BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
     Corpus, EmbeddingLoss, Entity, Fill, Generation, MultiLabelPredictions, Pooling, Predictions,
-    SearchHit, StopBeams, TextMetrics, TripletDistance, WordTag, cosine_similarity,
-    paired_cosine_similarity,
+    ScoredAnswer, ScoredAnswers, SearchHit, StopBeams, TextMetrics, TripletDistance, WordTag,
+    cosine_similarity, paired_cosine_similarity,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

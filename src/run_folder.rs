@@ -26,6 +26,8 @@ const WARNINGS: &str = "warnings.json";
 const SKIPPED: &str = "skipped_rows.jsonl";
 /// Answers by question, as the official script for SQuAD reads them.
 const ANSWERS: &str = "predictions.json";
+const N_BEST: &str = "nbest_predictions.json";
+const NULL_ODDS: &str = "null_odds.json";
 
 /// A folder for what a run finds out. While it lives, no other run can have it, in this program
 /// or another one; where the file system has no locks, a warning says so.
@@ -60,7 +62,16 @@ impl RunFolder {
         let checkpoints = Checkpoints::new(path);
         let lock = checkpoints.lock()?;
         NewFolder::remove_drafts(path)?;
-        for name in [RESULTS, STATE, WARNINGS, PREDICTIONS, ANSWERS, SKIPPED] {
+        for name in [
+            RESULTS,
+            STATE,
+            WARNINGS,
+            PREDICTIONS,
+            ANSWERS,
+            N_BEST,
+            NULL_ODDS,
+            SKIPPED,
+        ] {
             let file = path.join(name);
             if file.exists() {
                 std::fs::remove_file(&file).writing(&file)?;
@@ -157,6 +168,23 @@ impl RunFolder {
     /// When the file cannot be written.
     pub fn write_answers(&self, by_id: &impl Serialize) -> Result<()> {
         json::write(&self.path.join(ANSWERS), by_id)
+    }
+
+    /// Writes `nbest_predictions.json`, the answers that were considered by the id of their
+    /// question.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_n_best(&self, by_id: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(N_BEST), by_id)
+    }
+
+    /// Writes `null_odds.json`, by how much no answer leads by the id of its question.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_null_odds(&self, by_id: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(NULL_ODDS), by_id)
     }
 
     /// Writes `predictions.jsonl`, one object on each line, in order.

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::checkpoint;
 use super::data_files::{
-    compressed, parquet, questions, read_questions, read_table, read_tagged, tables, tagged,
+    compressed, parquet, questions, read_parquet, read_questions, read_table, read_tagged, tables,
+    tagged,
 };
 use super::mutate::{Random, mutated, mutated_safetensors};
 
@@ -60,21 +61,21 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "parquet",
         bound: (6 * PAGES, 1024),
-        reads: 9,
+        reads: 12,
         seeds: parquet,
-        read: read_table,
+        read: read_parquet,
     },
     Target {
         name: "tagged",
         bound: (256 * KIB, 128),
-        reads: 1,
+        reads: 6,
         seeds: tagged,
         read: read_tagged,
     },
     Target {
         name: "questions",
         bound: (256 * KIB, 128),
-        reads: 1,
+        reads: 3,
         seeds: questions,
         read: read_questions,
     },

@@ -181,21 +181,10 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
-    /// The id of a name; `None` for an unknown one.
-    ///
-    /// Classes without names, `LABEL_0`, `LABEL_1`, … as transformers calls them, may be
-    /// named by their ids: `0`, `1`, …. A boolean of JSON, `true`, also finds Python's `True`.
-    pub fn get(&self, name: &str) -> Option<i64> {
-        let id = self.ids.get(name).copied();
-        id.or_else(|| match name {
-            "true" => self.ids.get("True").copied(),
-            "false" => self.ids.get("False").copied(),
-            _ => {
-                let id = name.parse::<usize>().ok()?;
-                let is_id = id < self.len() && id.to_string() == name && is_unnamed(&self.names);
-                is_id.then_some(id as i64)
-            }
-        })
+    /// The id of the class that a label stands for, as [`resolve`](Self::resolve) finds it; `None`
+    /// for an unknown one.
+    pub fn get(&self, label: &str) -> Option<i64> {
+        self.ids.get(self.resolve(label)?).copied()
     }
 
     /// The id of a name that should be known.

@@ -88,6 +88,11 @@ impl<R: BufRead> Records<R> {
         Ok(Some((line, &self.record)))
     }
 
+    /// The record that was read last.
+    pub(super) fn current(&self) -> &Record {
+        &self.record
+    }
+
     /// Goes past the next record, which is looked into only as far as its end asks
     /// for; `false` if there is none.
     pub(super) fn skip(&mut self) -> Result<bool> {

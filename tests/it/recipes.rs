@@ -8,7 +8,9 @@ mod freezing;
 mod hostile;
 mod labels;
 mod long_texts;
+mod questions;
 mod rows;
+mod tags;
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bertfit::{ChoiceFile, Error, Table, TaggedFile};
+use bertfit::{ChoiceFile, Error, QaExample, SquadFile, Table, TaggedFile};
 
 use super::{OneFile, refused, rows};
 use crate::fixture::data;
@@ -175,6 +175,51 @@ fn a_damaged_file_is_read_or_refused() {
     assert!(
         read > 0 && refused > whole.len() / 7,
         "{read} read, {refused} refused"
+    );
+}
+
+#[test]
+fn tags_have_the_names_that_datasets_has_given_them() {
+    // `tests/data/parquet/make_datasets.py`
+    let names = ["O", "B-PER", "I-PER", "B-ORG"];
+    for name in ["tagged.parquet", "tagged-older.parquet"] {
+        let file = TaggedFile::open(fixture(name));
+        let labels = file.class_names().expect("a file").expect("names");
+        assert_eq!(labels.names(), names);
+        let tags: Vec<_> = file
+            .read()
+            .expect("words")
+            .into_iter()
+            .map(|row| row.tags)
+            .collect();
+        assert_eq!(tags, [vec!["B-ORG", "O"], vec!["B-PER", "I-PER", "O"]]);
+        assert!(file.has_usable_tags().expect("a file"));
+        // Another column has no names.
+        let file = file.tags("pos_tags");
+        assert_eq!(file.class_names().expect("a file"), None);
+        assert_eq!(file.read().expect("words")[0].tags, ["0", "1"]);
+    }
+    let plain = TaggedFile::open(fixture("tagged-plain.parquet"));
+    assert_eq!(plain.class_names().expect("a file"), None);
+    assert_eq!(plain.read().expect("words")[0].tags, ["3", "0"]);
+    assert_eq!(
+        TaggedFile::open("a.conll").class_names().expect("no file"),
+        None
+    );
+}
+
+#[test]
+fn questions_are_read_as_datasets_has_them() {
+    let context = "Zoë likes good food.";
+    let read = SquadFile::open(fixture("squad.parquet")).read();
+    assert_eq!(
+        read.expect("questions"),
+        [
+            QaExample::new("a", "What?", context)
+                .with_answer("good food", 10)
+                .with_answer("food", 15),
+            QaExample::new("b", "Who else?", context),
+        ]
     );
 }
 

@@ -89,12 +89,8 @@ fn tagged_words() {
         ],
         &[
             (
-                "token_classification --train @good.conll --dev @unknown.conll",
-                "unknown.conll:3: label `B-FILM` is not one of B-WORK, O",
-            ),
-            (
                 "token_classification --train @good.conll --test @unknown.conll",
-                "unknown.conll:3: label `B-FILM` is not one of B-WORK, O",
+                "unknown.conll:3: label `B-FILM` is not one of B-WORK, O (--labels",
             ),
             (
                 "token_classification --train @odd.conll",
