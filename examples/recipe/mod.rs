@@ -13,7 +13,7 @@ use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
     EvalEvery, FineTuner, Freeze, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result,
-    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
+    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir, model_dir_quietly,
 };
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser};
@@ -358,7 +358,9 @@ pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    // What takes minutes, such as a download, says so.
+    let levels = env_logger::Env::default().default_filter_or("warn,bertfit::hub=info");
+    env_logger::Builder::from_env(levels).init();
     let mut args = A::parse();
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");
@@ -369,7 +371,11 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     if let Some(threads) = common.threads {
         bertfit::tch::set_num_threads(threads);
     }
-    let found = model_dir(&common.model).map(|dir| common.model = dir);
+    let find = match common.quiet {
+        true => model_dir_quietly::<&PathBuf>,
+        false => model_dir::<&PathBuf>,
+    };
+    let found = find(&common.model).map(|dir| common.model = dir);
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         eprintln!("error: {}", error.chain());
         ExitCode::FAILURE

@@ -9,6 +9,7 @@ use tch::Tensor;
 
 use crate::encode::Limits;
 use crate::error::{Error, Result, TorchContext};
+use crate::hub::expect_folder;
 use crate::json;
 
 /// The shape of a BERT model, field for field as Hugging Face's `BertConfig`.
@@ -110,6 +111,7 @@ impl BertConfig {
     /// When the file is absent, is not JSON, lacks a size, or asks for something
     /// that no BERT can be.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        expect_folder(dir.as_ref())?;
         let path = dir.as_ref().join("config.json");
         let config: Self = json::read(&path)?;
         config.check(&path)?;
