@@ -100,13 +100,13 @@ impl View {
         };
         let whole = "a tensor's offset, sizes and strides must be whole numbers, 8 dimensions at \
                      most";
-        let numbers = |list: Id| {
+        let numbers = |list: Id| -> Option<Vec<u64>> {
             let items = pickle.items(list)?;
             let items = Some(items).filter(|items| items.len() <= MOST_DIMENSIONS)?;
             items.iter().map(|&item| pickle.count(item)).collect()
         };
         let [sizes, strides] = shape.map(|list| numbers(list).ok_or(whole));
-        let (sizes, strides): (Vec<u64>, Vec<u64>) = (sizes?, strides?);
+        let (sizes, strides) = (sizes?, strides?);
         if sizes.len() != strides.len() {
             return Err("a tensor has not as many strides as sizes".into());
         }

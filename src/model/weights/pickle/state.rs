@@ -130,7 +130,9 @@ impl<'a> Outside<'a> {
         sizes.iter().try_fold(1_i64, |numbers, &size| {
             numbers.checked_mul(i64::try_from(size).ok()?)
         })?;
-        let signed = |numbers: &[u64]| numbers.iter().map(|&n| i64::try_from(n).ok()).collect();
+        let signed = |numbers: &[u64]| -> Option<Vec<i64>> {
+            numbers.iter().map(|&n| i64::try_from(n).ok()).collect()
+        };
         Some(StoredTensor {
             storage: self.key.to_owned(),
             offset: if is_empty {
