@@ -371,11 +371,11 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     if let Some(threads) = common.threads {
         bertfit::tch::set_num_threads(threads);
     }
-    let find = match common.quiet {
-        true => model_dir_quietly::<&PathBuf>,
-        false => model_dir::<&PathBuf>,
+    let found = match common.quiet {
+        true => model_dir_quietly(&common.model),
+        false => model_dir(&common.model),
     };
-    let found = find(&common.model).map(|dir| common.model = dir);
+    let found = found.map(|dir| common.model = dir);
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         eprintln!("error: {}", error.chain());
         ExitCode::FAILURE

@@ -191,7 +191,7 @@ fn a_model_of_embeddings_keeps_its_pooling_its_norm_and_its_length() {
     let long = "good ".repeat(30);
     let encoder = embedder.encoder().expect("an encoder");
     assert_eq!(
-        encoder.encode(&long, None).expect("a row").input_ids.len(),
+        encoder.encode(&[long]).expect("a row")[0].input_ids.len(),
         21
     );
     // Loading it as what it is, which a folder without these files would not be.

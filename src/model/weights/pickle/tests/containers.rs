@@ -65,7 +65,7 @@ fn tensors_that_are_larger_than_their_storage_are_refused() {
     let message = refused_file(&file(&one_tensor(b"K\0", b"K\x02\x85", b")")));
     assert_eq!(message, "a tensor has not as many strides as sizes");
     assert_eq!(refused(&whole), "it lacks the storage `0`");
-    let half = zipped(&[("a/data.pkl", &whole), ("a/data/0", &numbers[..4])]);
+    let half = zipped(&[("a/data.pkl", &whole[..]), ("a/data/0", &numbers[..4])]);
     assert_eq!(
         refused_file(&half),
         "its storage `0` has 4 bytes, but should have 2 numbers of Float"
@@ -96,7 +96,7 @@ fn damage_and_other_containers_are_refused_with_what_to_do() {
     );
 
     let pickle = one_tensor(b"K\0", b"K\x02\x85", b"K\x01\x85");
-    let whole = zipped(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 8])]);
+    let whole = zipped(&[("a/data.pkl", &pickle[..]), ("a/data/0", &[0; 8])]);
     let entry = whole
         .windows(4)
         .position(|bytes| bytes == b"PK\x01\x02")
