@@ -15,6 +15,7 @@ use super::data_files::{
     tagged,
 };
 use super::mutate::{Random, mutated, mutated_safetensors};
+use super::pickles::{self, mutated_pickle};
 
 /// A reader of files.
 pub struct Target {
@@ -40,7 +41,7 @@ const KIB: usize = 1 << 10;
 /// them, which takes 40 and twice as much while a list grows.
 const PAGES: usize = 64 << 20;
 
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     // Of `compressed` it is the text that counts. `weights` may have 1,024 small layers.
     // A field of a row takes one byte in the file and 24 in memory, twice while a list grows.
     Target {
@@ -108,6 +109,13 @@ pub const TARGETS: [Target; 10] = [
         read: read_weights,
     },
     Target {
+        name: "pickle",
+        bound: (4 << 20, 128),
+        reads: 1,
+        seeds: pickles::seeds,
+        read: read_weights,
+    },
+    Target {
         name: "state",
         bound: (4 << 20, 128),
         reads: 1,
@@ -155,10 +163,12 @@ impl Corpus {
         let mut random = Random::of(seed, case);
         let (path, file) = &self.seeds[random.below(self.seeds.len())];
         let (_, other) = &self.seeds[random.below(self.seeds.len())];
-        let content = match path.extension().is_some_and(|end| end == "safetensors") {
-            true => mutated_safetensors(&mut random, &file.content, &other.content),
-            false => mutated(&mut random, &file.content, &other.content),
+        let change = match path.extension().and_then(OsStr::to_str) {
+            Some("safetensors") => mutated_safetensors,
+            Some("bin") => mutated_pickle,
+            _ => mutated,
         };
+        let content = change(&mut random, &file.content, &other.content);
         write(path, &content);
         (path, content)
     }

@@ -78,7 +78,9 @@ pub(crate) enum HeadWeights {
 
 impl Backbone {
     /// A pre-trained model in a folder (`config.json`, `model.safetensors`, `vocab.txt` or
-    /// `tokenizer.json`, …), as Hugging Face lays it out.
+    /// `tokenizer.json`, …), as Hugging Face lays it out. Where there is no `model.safetensors`, its
+    /// shards are read (`model.safetensors.index.json`), else `pytorch_model.bin` or its shards,
+    /// without running what is pickled there.
     pub fn builder(dir: impl Into<PathBuf>) -> BackboneBuilder {
         BackboneBuilder::new(Source::Folder(dir.into()))
     }

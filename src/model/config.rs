@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::activation::Activation;
 use crate::encode::Limits;
 use crate::error::{Error, Result};
+use crate::hub::expect_folder;
 use crate::whole_file;
 
 /// The shape of a BERT model, field for field as Hugging Face's `BertConfig`.
@@ -130,6 +131,7 @@ impl BertConfig {
     /// When the file is absent, is not JSON, lacks a size, or asks for something
     /// that no BERT can be.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        expect_folder(dir.as_ref())?;
         let path = dir.as_ref().join("config.json");
         let text = whole_file::read(&path)?;
         let json = |source| Error::Json {

@@ -85,6 +85,7 @@ impl Tokenizer {
     /// value of the wrong type; lacks a special token; is of another kind of
     /// tokenizer than BERT's; or two files contradict each other.
     pub fn from_dir(dir: &Path) -> Result<Self> {
+        crate::hub::expect_folder(dir)?;
         Ok(Self::new(Source::read(dir)?))
     }
 

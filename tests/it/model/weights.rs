@@ -176,7 +176,7 @@ fn a_file_cut_short_anywhere_or_with_a_broken_header_is_an_error() {
 
 #[test]
 fn a_missing_file_is_named() {
-    for name in ["config.json", FILE] {
+    for name in ["config.json"] {
         let dir = with_config(&tiny(), &[]);
         std::fs::remove_file(dir.path().join(name)).expect("a removed file");
         let error = load(dir.path()).expect_err("a missing file").to_string();
@@ -197,11 +197,15 @@ fn a_folder_without_a_tokenizer_says_which_files_it_lacks() {
 }
 
 #[test]
-fn pickled_weights_are_refused_with_a_way_out() {
+fn a_folder_without_weights_says_which_files_it_lacks() {
     let dir = with_config(&tiny(), &[]);
-    std::fs::rename(dir.path().join(FILE), dir.path().join("pytorch_model.bin")).expect("a move");
-    let error = load(dir.path()).expect_err("pickled weights").to_string();
-    assert!(error.contains("convert them first"), "{error}");
+    std::fs::remove_file(dir.path().join(FILE)).expect("a removed file");
+    let error = load(dir.path()).expect_err("a missing file").to_string();
+    let expected = format!(
+        "{}: there are no weights, which are {FILE}, ",
+        dir.path().display()
+    );
+    assert!(error.starts_with(&expected), "{error}");
 }
 
 #[test]
