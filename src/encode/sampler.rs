@@ -290,7 +290,7 @@ mod tests {
         let batches = Sampler::shuffled(8, 42).batches(&[0; 8], 0);
         assert_eq!(batches, [[0, 5, 1, 6, 4, 2, 7, 3]]);
         let batches = Sampler::grouped(2, 42).batches(&[3, 9, 4, 9, 5, 6, 9, 3], 1);
-        assert_eq!(batches, [[6, 5], [4, 2], [7, 0], [3, 1]]);
+        assert_eq!(batches, [[6, 5], [4, 2], [3, 1], [7, 0]]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, View};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use self::files::WeightFiles;
 use self::part::{Described, Part};
