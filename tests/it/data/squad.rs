@@ -261,7 +261,7 @@ fn what_is_not_of_the_form_is_refused_with_its_place() {
         ("", "a.json: there are no questions".to_owned()),
         (
             "{\"data\": [\n{}]}",
-            format!("a.json is not valid: {forms} at line 2 column 2"),
+            format!("a.json is not valid: {forms} at line 2 column 3"),
         ),
         (
             "{}",

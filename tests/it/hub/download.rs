@@ -79,11 +79,11 @@ fn a_new_commit_replaces_the_old_one_when_it_is_whole() {
     {
         let mut state = place.hub.state();
         state.commit = commit(2);
-        let readable = String::from_utf8(state.files["vocab.txt"].clone()).expect("UTF-8");
-        let other = readable.replace("dull", "poor");
-        state
-            .files
-            .insert("vocab.txt".to_owned(), other.into_bytes());
+        for name in ["vocab.txt", "tokenizer.json"] {
+            let file = String::from_utf8(state.files[name].clone()).expect("UTF-8");
+            let other = file.replace("dull", "poor").into_bytes();
+            state.files.insert(name.to_owned(), other);
+        }
         state.cut = Some("vocab.txt");
     }
     // The connection breaks: the old snapshot serves, and stays the branch's.
@@ -104,7 +104,7 @@ fn a_new_commit_replaces_the_old_one_when_it_is_whole() {
     assert!(read(place.snapshot(1).join("vocab.txt")).contains("dull"));
     // The weights are the same: linked, not fetched again.
     assert!(place.blobs().contains(&etag(&weights)));
-    assert_eq!(place.blobs().len(), place.hub.state().files.len() + 1);
+    assert_eq!(place.blobs().len(), place.hub.state().files.len() + 2);
 
     // No network at all, or a Hub that is down.
     let nowhere = ("HF_ENDPOINT", "http://127.0.0.1:9");
