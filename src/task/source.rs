@@ -78,13 +78,11 @@ impl Source {
             (Some(asked), Some(saved)) if asked.len() == saved.len() && is_unnamed(&saved) => {
                 Labels::new(asked)
             }
-            (Some(asked), Some(saved)) if asked != saved => {
-                Err(Error::OtherHead {
-                    path: self.dir.clone(),
-                    found: saved,
-                    asked,
-                })
-            }
+            (Some(asked), Some(saved)) if asked != saved => Err(Error::OtherHead {
+                path: self.dir.clone(),
+                found: saved,
+                asked,
+            }),
             (Some(labels), _) | (None, Some(labels)) => Labels::new(labels),
             (None, None) if self.head == HeadWeights::Required => Err(Error::ModelConfig {
                 path: self.dir.join("config.json"),

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bertfit::{
-    Callback, Checkpoints, Control, Error, RunFolder, StepRecord, TrainConfig, Trainer,
-};
+use bertfit::{Callback, Checkpoints, Control, Error, RunFolder, StepRecord, TrainConfig, Trainer};
 use serde_json::Value;
 
 use crate::fixture::eight;

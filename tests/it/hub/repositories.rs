@@ -151,6 +151,7 @@ fn either_vocabulary_will_do() {
     place.hub.state().commit = commit(2);
     let lacks = "`owner/tiny`: vocab.txt from ENDPOINT: the repository has neither vocab.txt nor \
                  tokenizer.json: choose a BERT model";
+    place.hub.asked();
     assert_eq!(place.error("owner/tiny", &[]), lacks);
     let weights = place.hub.asked();
     assert!(

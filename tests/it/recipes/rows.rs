@@ -12,7 +12,8 @@ fn table(rows: usize) -> String {
 
 #[test]
 fn so_many_rows_are_used_as_are_asked_for() {
-    let lines = "the film was good\n".repeat(40);
+    // Long enough that some of the tokens of a few rows are hidden.
+    let lines = ("the film was good ".repeat(6) + "\n").repeat(40);
     let pairs = "a\tb\tscore\n".to_owned() + &"film\tfood\t0.5\ngood\tbad\t0.1\n".repeat(10);
     let choice = "{\"question\": \"a\", \"endings\": [\"b\", \"c\"], \"label\": 0}\n".repeat(20);
     let bench = Bench::new(&[

@@ -336,7 +336,7 @@ fn a_folder_that_is_a_link_to_another_file_system_can_be_saved_into() {
     // Nothing else is left there.
     assert_eq!(
         std::fs::read_dir(place.path()).expect("a folder").count(),
-        5
+        6
     );
 }
 
