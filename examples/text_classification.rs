@@ -178,12 +178,8 @@ fn problem_type(args: &Args) -> Result<String> {
     }
     if args.is_fitted()? {
         let config = BertConfig::from_dir(model)?;
-        let names = config.class_names(&model.join("config.json"))?;
-        // As transformers decides where the model does not say it.
-        let usual = match names.as_deref() {
-            Some([_]) => REGRESSION,
-            _ => SINGLE,
-        };
+        // One output gives a number, as transformers has it.
+        let usual = [SINGLE, REGRESSION][usize::from(config.num_labels() == 1)];
         return Ok(config.problem_type.unwrap_or(usual.to_owned()));
     }
     Ok(match &args.common.train {

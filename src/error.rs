@@ -180,6 +180,16 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Another run is writing into a folder, in this process or another one.
+    #[error(
+        "another run is writing into {}: wait until it ends, stop it, or choose another folder \
+         (--out)", path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// A folder that should be new or empty is not.
     #[error("{} is not empty", path.display())]
     NotEmpty {

@@ -32,7 +32,7 @@ pub use encode::{
 };
 pub use error::{Error, GradientProblem, Result, RowProblem, TorchContext};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
-pub use hub::model_dir;
+pub use hub::{model_dir, model_dir_quietly};
 pub use metrics::{
     Bleu, ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics,
     RougeL, Sari, Scheme, SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman,

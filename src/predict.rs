@@ -111,9 +111,10 @@ pub(crate) fn each_batch(
         return Err(Error::config("tokens_per_batch", "at least 1", "0"));
     }
     let sampler = Sampler::longest_first(1).tokens_per_batch(tokens_per_batch);
-    let _region = backbone.precision().region(backbone.device())?;
-    for rows in sampler.batches(lengths, 0) {
-        tch::no_grad(|| compute(&rows))?;
-    }
-    Ok(())
+    let _kept = backbone.precision().keep_converted()?;
+    let _no_grad = tch::no_grad_guard();
+    sampler
+        .batches(lengths, 0)
+        .iter()
+        .try_for_each(|rows| compute(rows))
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 
-use crate::checkpoint::{Checkpoints, NewFolder};
+use crate::checkpoint::{Checkpoints, FolderLock, NewFolder, Writes};
 use crate::data::SkippedRow;
 use crate::error::{Error, PathContext, Result};
 use crate::json;
@@ -28,10 +29,12 @@ const ANSWERS: &str = "predictions.json";
 const N_BEST: &str = "nbest_predictions.json";
 const NULL_ODDS: &str = "null_odds.json";
 
-/// A folder for what a run finds out.
+/// A folder for what a run finds out. While it lives, no other run can have it, in this program
+/// or another one; where the file system has no locks, a warning says so.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    _lock: Arc<FolderLock>,
 }
 
 impl RunFolder {
@@ -39,22 +42,26 @@ impl RunFolder {
     /// earlier run, whose results and checkpoints are removed.
     ///
     /// # Errors
-    /// When the folder is not empty or cannot be written, or holds checkpoints of another program,
-    /// such as transformers' `Trainer`.
+    /// When another run is writing into the folder ([`Error::InUse`]), and when it is not empty,
+    /// cannot be written, or holds checkpoints of another program, such as transformers' `Trainer`.
     pub fn create(path: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
-        let path = path.into();
-        std::fs::create_dir_all(&path).writing(&path)?;
-        let used = std::fs::read_dir(&path).reading(&path)?.next().is_some();
-        if used && !overwrite {
+        let folder = Self::lock(path.into())?;
+        let path = folder.path();
+        if !overwrite && is_used(path)? {
+            let path = path.to_owned();
             return Err(Error::NotEmpty { path });
         }
-        if let Some(name) = foreign_checkpoint(&path)? {
+        if let Some(name) = foreign_checkpoint(path)? {
             let problem = format!(
                 "another program's checkpoint is there, {name:?}: move it, or choose another folder"
             );
+            let path = path.to_owned();
             return Err(Error::File { path, problem });
         }
-        NewFolder::remove_drafts(&path)?;
+        // Somebody may train there without results of a recipe.
+        let checkpoints = Checkpoints::new(path);
+        let lock = checkpoints.lock()?;
+        NewFolder::remove_drafts(path)?;
         for name in [
             RESULTS,
             STATE,
@@ -70,20 +77,28 @@ impl RunFolder {
                 std::fs::remove_file(&file).writing(&file)?;
             }
         }
-        Checkpoints::new(&path).remove_all()?;
-        Ok(Self { path })
+        checkpoints.remove_all()?;
+        drop(lock);
+        Ok(folder)
     }
 
     /// Takes the folder of a run that was interrupted, or makes it. What a run that was
     /// killed while it saved its model has left there is removed.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// When another run is writing into the folder ([`Error::InUse`]), and when it cannot be
+    /// written.
     pub fn resume(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        std::fs::create_dir_all(&path).writing(&path)?;
-        NewFolder::remove_drafts(&path)?;
-        Ok(Self { path })
+        let folder = Self::lock(path.into())?;
+        NewFolder::remove_drafts(folder.path())?;
+        Ok(folder)
+    }
+
+    /// The folder, which is made if it is not there, for this run alone.
+    fn lock(path: PathBuf) -> Result<Self> {
+        let lock = FolderLock::take(&path, Writes::Results)?;
+        let _lock = Arc::new(lock);
+        Ok(Self { path, _lock })
     }
 
     /// The results of a run that is finished, as one line; they are written last.
@@ -211,6 +226,16 @@ impl RunFolder {
         }
         file.flush().writing(&path)
     }
+}
+
+/// Whether a folder holds more than a lock.
+fn is_used(folder: &Path) -> Result<bool> {
+    for entry in std::fs::read_dir(folder).reading(folder)? {
+        if !FolderLock::is_lock(&entry.reading(folder)?.file_name()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The name of a checkpoint that transformers' `Trainer` or a like program has written.

@@ -20,7 +20,7 @@ use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
     EvalEvery, FineTuner, Freeze, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result,
-    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
+    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir, model_dir_quietly,
 };
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser};
@@ -407,10 +407,9 @@ pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("warn,bertfit::hub=info"),
-    )
-    .init();
+    // What takes minutes, such as a download, says so.
+    let levels = env_logger::Env::default().default_filter_or("warn,bertfit::hub=info");
+    env_logger::Builder::from_env(levels).init();
     let mut args = A::parse();
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");
@@ -421,7 +420,11 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     if let Some(threads) = common.threads {
         bertfit::tch::set_num_threads(threads);
     }
-    let found = model_dir(&common.model).map(|dir| common.model = dir);
+    let found = match common.quiet {
+        true => model_dir_quietly(&common.model),
+        false => model_dir(&common.model),
+    };
+    let found = found.map(|dir| common.model = dir);
     let common = common.clone();
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         let hint = hints::hint(&error, &common).map(|hint| format!(" ({hint})"));

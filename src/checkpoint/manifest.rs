@@ -1,7 +1,7 @@
 //! The SHA-256 sums of a checkpoint's files, in a file beside them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -18,16 +18,39 @@ const MANIFEST: &str = "manifest.json";
 #[serde(deny_unknown_fields)]
 struct Manifest {
     /// Sum of each other file of the folder, in hexadecimal digits, by name.
-    sha256: BTreeMap<String, String>,
+    sha256: Sums,
 }
 
-/// Writes the manifest of the files that are in `dir`.
-pub(crate) fn write_manifest(dir: &Path) -> Result<()> {
+/// Sums by the names of files.
+pub(super) type Sums = BTreeMap<String, String>;
+
+/// Writes the manifest of the files that are in `dir`, of which some have sums that are `known`.
+pub(super) fn write_manifest(dir: &Path, known: &Sums) -> Result<()> {
     let sha256 = names(dir)?
         .into_iter()
-        .map(|name| Ok((name.clone(), sum(&dir.join(name))?)))
+        .map(|name| {
+            let known = known.get(&name).cloned();
+            let sum = known.map_or_else(|| sum(&dir.join(&name)), Ok);
+            Ok((name, sum?))
+        })
         .collect::<Result<_>>()?;
     json::write(&dir.join(MANIFEST), &Manifest { sha256 })
+}
+
+/// Gives `new` the files of the checkpoint `old` but those of the names `without`, and returns
+/// their sums. They share the place on the disk where that is possible.
+pub(super) fn share_files(old: &Path, new: &Path, without: &[&str]) -> Result<Sums> {
+    let Manifest { mut sha256 } = json::read(&old.join(MANIFEST))?;
+    sha256.retain(|name, _| !without.contains(&name.as_str()));
+    for name in sha256.keys() {
+        let (from, to) = (old.join(name), new.join(name));
+        let parent = to.parent().unwrap_or(new);
+        fs::create_dir_all(parent).writing(parent)?;
+        if fs::hard_link(&from, &to).is_err() {
+            fs::copy(&from, &to).writing(&to)?;
+        }
+    }
+    Ok(sha256)
 }
 
 /// Checks that a checkpoint holds the files that its manifest names, all of them and

@@ -2,7 +2,8 @@
 //! folder first, is flushed to the disk, and takes its name in the end.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::files_below;
@@ -69,7 +70,7 @@ impl NewFolder {
         let files = files_below(&self.draft)?;
         for name in &files {
             let file = self.draft.join(name);
-            File::open(&file)
+            open_to_flush(&file)
                 .and_then(|opened| opened.sync_all())
                 .writing(&file)?;
         }
@@ -110,6 +111,11 @@ fn draft_name(target: &Path) -> String {
     format!(".{name}.{}.tmp", std::process::id())
 }
 
+/// Windows flushes only what is open for writing.
+fn open_to_flush(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(file)
+}
+
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
@@ -124,7 +130,21 @@ fn sync_folder(_folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn files_are_flushed_through_a_handle_for_writing_and_stay_as_they_are() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("file");
+        fs::write(&path, "content").expect("a file");
+        let mut file = open_to_flush(&path).expect("an open file");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "content");
+        // A handle for reading would refuse it.
+        file.write_all(b"C").expect("a handle for writing");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "Content");
+    }
 
     #[test]
     fn an_abandoned_folder_leaves_nothing_behind() {

@@ -2,43 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use super::manifest::write_manifest;
+use super::every::CheckpointEvery;
+use super::folder_lock::{FolderLock, Writes};
+use super::manifest::{Sums, share_files, write_manifest};
 use super::new_folder::NewFolder;
 use crate::error::{Error, PathContext, Result};
 
 const PREFIX: &str = "checkpoint-";
 const ASIDE: &str = "aside";
-
-/// When a run writes a checkpoint, besides at each new best evaluation and at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum CheckpointEvery {
-    /// After each epoch.
-    #[default]
-    Epoch,
-    /// After each so many optimizer steps.
-    Steps(usize),
-    /// At the first optimizer step after so many minutes.
-    Minutes(f64),
-}
-
-impl FromStr for CheckpointEvery {
-    type Err = Error;
-
-    /// Reads `epoch`, a number of steps, or a number of minutes with an `m` behind.
-    fn from_str(text: &str) -> Result<Self> {
-        let minutes = text.strip_suffix('m').and_then(|text| text.parse().ok());
-        let every = match (text, text.parse(), minutes) {
-            ("epoch", ..) => Some(Self::Epoch),
-            (_, Ok(steps), _) if steps > 0 => Some(Self::Steps(steps)),
-            (_, _, Some(minutes)) if minutes > 0.0 => Some(Self::Minutes(minutes)),
-            _ => None,
-        };
-        let rule = "epoch, a number of steps, or minutes such as 10m";
-        every.ok_or_else(|| Error::config("checkpoint_every", rule, text))
-    }
-}
 
 /// Where a run writes checkpoints, how often, and how many it keeps; see
 /// [`Trainer::checkpoints`](crate::Trainer::checkpoints).
@@ -87,13 +59,9 @@ impl Checkpoints {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let above = |field, got| Err(Error::config(field, "above 0", got));
-        match self.every {
-            CheckpointEvery::Steps(0) => above("checkpoint_every", 0.0),
-            CheckpointEvery::Minutes(minutes) if !(minutes.is_finite() && minutes > 0.0) => {
-                above("checkpoint_every", minutes)
-            }
-            _ if self.keep == 0 => above("keep", 0.0),
+        self.every.validate()?;
+        match self.keep {
+            0 => Err(Error::config("keep", "above 0", 0)),
             _ => Ok(()),
         }
     }
@@ -142,6 +110,11 @@ impl Checkpoints {
         }
     }
 
+    /// Keeps others from writing checkpoints there.
+    pub(crate) fn lock(&self) -> Result<FolderLock> {
+        FolderLock::take(&self.dir, Writes::Checkpoints)
+    }
+
     /// Writes the checkpoint of a step: `write` fills the folder. Then removes those
     /// that are too many; those of the steps `needed` never are.
     pub(crate) fn write(
@@ -150,13 +123,41 @@ impl Checkpoints {
         needed: [Option<usize>; 2],
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
+        let with_sums = |folder: &Path| write(folder).map(|()| Sums::new());
+        self.write_with_sums(step, needed, with_sums)
+    }
+
+    /// Writes the checkpoint of a step again: `write` writes the files of the names `changed`, and
+    /// the others stay as they are.
+    pub(crate) fn renew(
+        &self,
+        step: usize,
+        needed: [Option<usize>; 2],
+        changed: &[&str],
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        self.write_with_sums(step, needed, |folder| {
+            let sums = share_files(&self.path(step), folder, changed)?;
+            write(folder)?;
+            Ok(sums)
+        })
+    }
+
+    /// The same; `write` returns the sums of files that it knows.
+    fn write_with_sums(
+        &self,
+        step: usize,
+        needed: [Option<usize>; 2],
+        write: impl FnOnce(&Path) -> Result<Sums>,
+    ) -> Result<()> {
         let folder = NewFolder::create(&self.path(step))?;
-        write(folder.path())?;
-        write_manifest(folder.path())?;
+        let sums = write(folder.path())?;
+        write_manifest(folder.path(), &sums)?;
         let old = self.set_aside(step)?;
         if let Err(error) = folder.commit() {
-            if old {
-                self.put_back(step)?;
+            // A second problem may follow from the first, which is the one to tell.
+            if old && let Err(second) = self.put_back(step) {
+                log::error!("{}", second.chain());
             }
             return Err(error);
         }
@@ -172,6 +173,13 @@ impl Checkpoints {
             self.remove(old)?;
         }
         Ok(())
+    }
+
+    /// Removes the checkpoints of later steps: a run that has gone back comes to them on another
+    /// path.
+    pub(crate) fn remove_after(&self, step: usize) -> Result<()> {
+        let later = self.steps()?.into_iter().filter(|&later| later > step);
+        later.into_iter().try_for_each(|later| self.remove(later))
     }
 
     /// Where a checkpoint waits until the new one of its step has its name.
@@ -191,8 +199,11 @@ impl Checkpoints {
         Ok(exists)
     }
 
+    /// Gives the checkpoint that waits aside its name back. One that has it by now may not be on
+    /// the disk.
     fn put_back(&self, step: usize) -> Result<()> {
         let path = self.path(step);
+        self.remove(step)?;
         fs::rename(self.aside(step), &path).writing(&path)
     }
 
@@ -248,19 +259,6 @@ mod tests {
     use super::*;
     use crate::checkpoint::verify;
 
-    #[test]
-    fn an_interval_is_an_epoch_steps_or_minutes() {
-        let read = |text: &str| text.parse::<CheckpointEvery>().ok();
-        assert_eq!(read("epoch"), Some(CheckpointEvery::Epoch));
-        assert_eq!(read("500"), Some(CheckpointEvery::Steps(500)));
-        assert_eq!(read("2.5m"), Some(CheckpointEvery::Minutes(2.5)));
-        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", ""] {
-            let checkpoints = read(wrong).map(|every| Checkpoints::new("x").every(every));
-            let refused = checkpoints.is_none_or(|checkpoints| checkpoints.validate().is_err());
-            assert!(refused, "{wrong}");
-        }
-    }
-
     /// A checkpoint of step 3 with this content.
     fn written(checkpoints: &Checkpoints, content: &str) -> Result<()> {
         checkpoints.write(3, [None; 2], |folder| {
@@ -300,6 +298,65 @@ mod tests {
         written(&checkpoints, "newer").expect("a checkpoint");
         assert_eq!(content(&checkpoints), "newer");
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_is_renewed_in_some_files_and_keeps_the_others() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        let write = |folder: &Path, name: &str, content: &str| {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().expect("a folder")).writing(&file)?;
+            fs::write(&file, content).writing(&file)
+        };
+        let first = checkpoints.write(3, [None; 2], |folder| {
+            write(folder, "state", "old")?;
+            write(folder, "weights", "many")?;
+            write(folder, "part/weights", "more")
+        });
+        first.expect("a checkpoint");
+        let renewed = |content: &str| {
+            checkpoints.renew(3, [None; 2], &["state"], |folder| match content {
+                "" => Err(Error::Worker { doing: "testing" }),
+                _ => write(folder, "state", content),
+            })
+        };
+        renewed("new").expect("a checkpoint");
+        assert_eq!(content(&checkpoints), "new");
+        renewed("").expect_err("a failure");
+        assert_eq!(content(&checkpoints), "new");
+        for (name, kept) in [("weights", "many"), ("part/weights", "more")] {
+            let path = checkpoints.path(3).join(name);
+            assert_eq!(fs::read_to_string(path).expect("a file"), kept);
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+        // What was damaged before stays known as such.
+        fs::write(checkpoints.path(3).join("weights"), "fewer").expect("a file");
+        renewed("newest").expect("a checkpoint");
+        verify(checkpoints.path(3)).expect_err("a damaged file");
+    }
+
+    #[test]
+    fn a_checkpoint_aside_gets_its_name_back_from_one_that_may_not_be_on_the_disk() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        written(&checkpoints, "old").expect("a checkpoint");
+        assert!(checkpoints.set_aside(3).expect("a free name"));
+        written(&checkpoints, "new").expect("a checkpoint");
+        checkpoints.put_back(3).expect("the old one");
+        assert_eq!(content(&checkpoints), "old");
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn checkpoints_of_an_abandoned_path_are_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        for step in [2, 3, 4, 10] {
+            fs::create_dir(checkpoints.path(step)).expect("a folder");
+        }
+        checkpoints.remove_after(3).expect("removed");
+        assert_eq!(checkpoints.steps().expect("steps"), [3, 2]);
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub struct Labels {
     or_ids: bool,
 }
 
+/// Whether the names are those that transformers gives to classes without names: `LABEL_0`,
+/// `LABEL_1`, …
+pub(crate) fn is_unnamed(names: &[String]) -> bool {
+    let numbers = names.iter().map(|name| name.strip_prefix("LABEL_"));
+    numbers
+        .zip(0..)
+        .all(|(number, id): (_, usize)| number == Some(id.to_string().as_str()))
+}
+
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
         self.names == other.names
@@ -60,9 +69,7 @@ impl Labels {
                 return refuse("distinct names", format!("`{name}` twice"));
             }
         }
-        // transformers' names for classes that nobody has named.
-        let unnamed = |(name, id): (&String, usize)| *name == format!("LABEL_{id}");
-        let or_ids = names.iter().zip(0..).all(unnamed);
+        let or_ids = is_unnamed(&names);
         Ok(Self { names, ids, or_ids })
     }
 
@@ -174,9 +181,10 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
-    /// The id of a name; `None` for an unknown one.
-    pub fn get(&self, name: &str) -> Option<i64> {
-        self.ids.get(name).copied()
+    /// The id of the class that a label stands for, as [`resolve`](Self::resolve) finds it; `None`
+    /// for an unknown one.
+    pub fn get(&self, label: &str) -> Option<i64> {
+        self.ids.get(self.resolve(label)?).copied()
     }
 
     /// The id of a name that should be known.

@@ -40,6 +40,7 @@ pub use example::{Example, Text};
 pub use format::{Format, Quoting};
 pub use indexed::IndexedTable;
 pub use labels::Labels;
+pub(crate) use labels::is_unnamed;
 pub use skipped::{SkippedRow, SkippedRows};
 pub use split::{DevSize, stratified_split, train_dev_split};
 pub use squad::{QaExample, QaSpan};

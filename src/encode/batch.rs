@@ -66,6 +66,13 @@ impl Inputs {
         &self.token_type_ids
     }
 
+    /// The same with segment 0 everywhere.
+    pub(super) fn without_segments(mut self) -> Result<Self> {
+        let zeros = self.token_type_ids.f_zeros_like();
+        self.token_type_ids = zeros.doing("making a batch")?;
+        Ok(self)
+    }
+
     /// The tokens whose logits are wanted, as places in the batch read row by row, `[M]`
     /// of `B·L`; none where those of all are.
     pub fn places(&self) -> Option<&Tensor> {
@@ -147,7 +154,8 @@ impl Inputs {
     /// itself, whatever text it is of.
     pub(crate) fn in_parts(&self, tokens: usize) -> Result<Vec<Self>> {
         let (rows, length) = self.size();
-        let step = (tokens as i64 / length.max(1)).max(1);
+        let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+        let step = (tokens / length.max(1)).max(1);
         let part = |start: i64| -> Result<Self, TchError> {
             let count = step.min(rows - start);
             let of = |x: &Tensor| x.f_narrow(0, start, count);
@@ -286,6 +294,13 @@ impl Limits {
                 limit: self.max_length,
             });
         }
+        let (ids, types) = (encoding.input_ids.len(), encoding.token_type_ids.len());
+        if ids != types {
+            return Err(RowProblem::Field {
+                field: "token_type_ids".to_owned(),
+                problem: format!("{types} of them, but {ids} tokens"),
+            });
+        }
         let vocab = 0..self.vocab_size;
         if let Some(&id) = encoding.input_ids.iter().find(|id| !vocab.contains(id)) {
             return Err(RowProblem::TokenId {
@@ -316,7 +331,7 @@ pub enum Padding {
     /// As long as the longest row of the batch.
     #[default]
     Longest,
-    /// So many tokens, whatever the rows.
+    /// So many tokens, whatever the rows; not more than the model has positions.
     Fixed(usize),
 }
 
@@ -324,8 +339,8 @@ pub enum Padding {
 /// CPU.
 ///
 /// # Errors
-/// When a row goes beyond `limits` or the fixed length; the error has the row's
-/// place in `encodings`.
+/// When a row goes beyond `limits` or the fixed length, or has not one segment id for each token;
+/// the error has the row's place in `encodings`. When the fixed length goes beyond `limits`.
 pub fn pad(
     encodings: &[Encoding],
     pad_id: i64,
@@ -335,15 +350,21 @@ pub fn pad(
     let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
     let length = match padding {
         Padding::Longest => longest,
+        Padding::Fixed(length) if length > limits.max_length => {
+            let rule = format!("at most {} tokens", limits.max_length);
+            return Err(Error::config("padding", rule, length));
+        }
         Padding::Fixed(length) => length,
     };
+    // Before there is memory for them: a row that is too long may be very long.
+    for (row, encoding) in encodings.iter().enumerate() {
+        let fits = limits.check(encoding);
+        fits.map_err(|problem| Error::Row { row, problem })?;
+    }
     let mut input_ids = vec![pad_id; encodings.len() * length];
     let mut attention_mask = vec![0_i64; encodings.len() * length];
     let mut token_type_ids = vec![0_i64; encodings.len() * length];
     for (row, encoding) in encodings.iter().enumerate() {
-        limits
-            .check(encoding)
-            .map_err(|problem| Error::Row { row, problem })?;
         if encoding.len() > length {
             let problem = RowProblem::TooLong {
                 length: encoding.len(),

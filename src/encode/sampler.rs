@@ -8,9 +8,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Batches' worth of rows among which rows of like length are brought together: so
+/// Most batches' worth of rows among which rows of like length are brought together: so
 /// many that batches hold little padding, so few that epochs differ.
-const WINDOW: usize = 50;
+const MOST_IN_WINDOW: usize = 50;
+
+/// Least windows of a pass, where there are rows for them: else the same rows would share a batch
+/// in each epoch.
+const LEAST_WINDOWS: usize = 4;
 
 /// Rows of the largest data set: their indexes take half the memory of `usize`.
 pub(crate) const MOST_ROWS: usize = u32::MAX as usize;
@@ -105,10 +109,7 @@ impl Sampler {
             Order::Grouped { seed } => {
                 let mut generator = generator(seed, epoch);
                 rows.shuffle(&mut generator);
-                // The sort is stable: rows of the same length stay shuffled.
-                for window in rows.chunks_mut(WINDOW * self.batch_size) {
-                    window.sort_by_key(|&row| Reverse(length(row)));
-                }
+                self.sort_windows(&mut rows, length);
                 let Pass { rows, mut batches } = self.cut(rows, length);
                 batches.shuffle(&mut generator);
                 let longest = |i: usize| {
@@ -122,6 +123,17 @@ impl Sampler {
                 }
                 Pass { rows, batches }
             }
+        }
+    }
+
+    /// Brings rows of like length together, in windows as those of transformers'
+    /// `get_length_grouped_indices`.
+    fn sort_windows(&self, rows: &mut [u32], length: impl Fn(u32) -> u32) {
+        let batches = rows.len() / self.batch_size.saturating_mul(LEAST_WINDOWS);
+        let batches = batches.clamp(1, MOST_IN_WINDOW);
+        for window in rows.chunks_mut(batches.saturating_mul(self.batch_size)) {
+            // The sort is stable: rows of the same length stay shuffled.
+            window.sort_by_key(|&row| Reverse(length(row)));
         }
     }
 
@@ -278,7 +290,7 @@ mod tests {
         let batches = Sampler::shuffled(8, 42).batches(&[0; 8], 0);
         assert_eq!(batches, [[0, 5, 1, 6, 4, 2, 7, 3]]);
         let batches = Sampler::grouped(2, 42).batches(&[3, 9, 4, 9, 5, 6, 9, 3], 1);
-        assert_eq!(batches, [[6, 5], [4, 2], [7, 0], [3, 1]]);
+        assert_eq!(batches, [[6, 5], [4, 2], [3, 1], [7, 0]]);
     }
 
     #[test]
@@ -292,6 +304,40 @@ mod tests {
         assert!(grouped[0].iter().any(|&row| lengths[row] == 32));
         let sorted = |batches: &[Vec<usize>]| batches.is_sorted_by_key(|b| Reverse(lengths[b[0]]));
         assert!(!sorted(&grouped), "the batches are not shuffled");
+    }
+
+    /// tests/data/encode/make_windows.py
+    #[test]
+    fn windows_are_those_of_transformers() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            batch_size: usize,
+            lengths: Vec<u32>,
+            order: Vec<u32>,
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encode/windows.json");
+        let text = std::fs::read_to_string(path).expect("the reference");
+        let cases: Vec<Case> = serde_json::from_str(&text).expect("JSON");
+        assert!(cases.len() > 5);
+        for case in cases {
+            let mut rows: Vec<u32> = (0..case.lengths.len() as u32).collect();
+            let sampler = Sampler::grouped(case.batch_size, 0);
+            sampler.sort_windows(&mut rows, |row| case.lengths[row as usize]);
+            assert_eq!(rows, case.order, "{} rows", rows.len());
+        }
+    }
+
+    #[test]
+    fn a_batch_of_all_rows_may_be_asked_for() {
+        for size in [usize::MAX, usize::MAX / 50 + 1, usize::MAX / 2 + 1, usize::MAX / 4 + 1] {
+            for make in [Sampler::shuffled, Sampler::grouped] {
+                assert_eq!(make(size, 1).batches(&[3, 4, 5], 0)[0].len(), 3);
+            }
+            let lengths = [3, 4];
+            assert_eq!(Sampler::longest_first(size).batches(&lengths, 0), [[1, 0]]);
+            let by_tokens = Sampler::grouped(size, 1).tokens_per_batch(usize::MAX);
+            assert_eq!(by_tokens.batches(&lengths, 0)[0].len(), 2);
+        }
     }
 
     #[test]

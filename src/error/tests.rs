@@ -85,6 +85,9 @@ messages!(each_error_says_what_and_where, Error {
         endpoint: "https://hub".to_owned(), source: io()
     } => "`a/b`: cannot download config.json from https://hub: try again, or look at the \
           connection, proxies and `HF_ENDPOINT`",
+    InUse { path: path() } =>
+        "another run is writing into a.tsv: wait until it ends, stop it, or choose another folder \
+         (--out)",
     NotEmpty { path: path() } => "a.tsv is not empty",
     OtherRun { path: path(), differences: names(&["seed: 1, now 2", "rows: 3, now 4"]) } =>
         "a.tsv is of another run: seed: 1, now 2; rows: 3, now 4",

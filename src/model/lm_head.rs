@@ -4,7 +4,8 @@
 use tch::nn::{Init, Path};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::config::{Activation, BertConfig};
+use super::activation::Activation;
+use super::config::BertConfig;
 use super::linear::{LayerNorm, Linear};
 use super::precision::Precision;
 use crate::error::{Result, TorchContext};
@@ -72,7 +73,7 @@ impl LmHead {
             return cross_entropy(&logits.doing("leaving bfloat16")?, target, smoothing);
         }
         let mut states = self.states(hidden)?;
-        if Autocast::is_on() {
+        if Autocast::is_on(hidden.device()) {
             states = states
                 .f_to_kind(Kind::BFloat16)
                 .doing("choosing bfloat16")?;

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
-use crate::native::Autocast;
+use crate::native::{Autocast, KeepConverted};
 
-/// In which numbers a model computes its matrix products. Weights, moments, layer
-/// norms' inputs and losses are float32 in any case.
+/// In which numbers a model computes its matrix products, also where it is called by another
+/// model or under [`tch::autocast`]. Weights, moments, layer norms' inputs and losses are float32
+/// in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -48,11 +49,17 @@ impl Precision {
         }
     }
 
-    /// While the result lives, products are computed in these numbers, and weights that
-    /// were converted are kept: only for a time in which they do not change.
-    pub(crate) fn region(self, device: Device) -> Result<Option<Autocast>> {
-        let autocast = (self == Self::Bf16).then(|| Autocast::begin(device));
-        autocast.transpose().doing("choosing bfloat16")
+    /// While the result lives, products on the device are computed in these numbers, in whatever
+    /// numbers they are around it.
+    pub(crate) fn region(self, device: Device) -> Result<Autocast> {
+        Autocast::begin(device, self == Self::Bf16).doing("choosing the numbers of products")
+    }
+
+    /// While the result lives, weights that regions convert are kept from one to the next: only
+    /// for a time in which they do not change.
+    pub(crate) fn keep_converted(self) -> Result<Option<KeepConverted>> {
+        let kept = (self == Self::Bf16).then(KeepConverted::begin);
+        kept.transpose().doing("keeping converted weights")
     }
 
     /// What `compute` gives in these numbers, as float32.

@@ -108,18 +108,35 @@ DOOR char* bertfit_set_generator_state(int gpu, const at::Tensor* state) {
     });
 }
 
-// Begins or ends a region of this thread in which matrix products on a device's type are
-// computed in bfloat16. Regions do not nest.
-DOOR char* bertfit_autocast(bool gpu, bool begin) {
+// Whether this thread computes products on a device's type in bfloat16 now.
+DOOR bool bertfit_autocast_is_on(bool gpu) noexcept {
+    const at::DeviceType device = gpu ? at::kCUDA : at::kCPU;
+    return at::autocast::is_autocast_enabled(device) &&
+           at::autocast::get_autocast_dtype(device) == at::kBFloat16;
+}
+
+// From now on this thread computes products on a device's type in another kind of number, or in
+// that of their inputs if it is not `on`; hands back what it did until now. `kind` is libtorch's
+// number, a negative one stands for bfloat16.
+DOOR char* bertfit_autocast(bool gpu, bool on, int kind, bool* was_on, int* was_kind) {
     return guarded([&] {
         const at::DeviceType device = gpu ? at::kCUDA : at::kCPU;
+        *was_on = at::autocast::is_autocast_enabled(device);
+        *was_kind = static_cast<int>(at::autocast::get_autocast_dtype(device));
+        at::autocast::set_autocast_dtype(
+            device, kind < 0 ? at::kBFloat16 : static_cast<at::ScalarType>(kind));
+        at::autocast::set_autocast_enabled(device, on);
+    });
+}
+
+// Begins or ends a time in which weights that were converted are kept; such times may nest.
+DOOR char* bertfit_keep_converted(bool begin) {
+    return guarded([&] {
         if (begin) {
-            at::autocast::set_autocast_dtype(device, at::kBFloat16);
             at::autocast::increment_nesting();
         } else if (at::autocast::decrement_nesting() == 0) {
-            at::autocast::clear_cache();  // of weights in bfloat16
+            at::autocast::clear_cache();
         }
-        at::autocast::set_autocast_enabled(device, begin);
     });
 }
 
@@ -139,7 +156,7 @@ DOOR char* bertfit_matmul_precision(int precision, int* was) {
 DOOR char* bertfit_in_parallel(int64_t count, void (*work)(void*, int64_t, int64_t),
                                void* context) {
     return guarded([&] {
-        bertfit::in_parallel(count, [&](int64_t begin, int64_t end) { work(context, begin, end); });
+        bertfit::in_turns(count, [&](int64_t, int64_t turn) { work(context, turn, turn + 1); });
     });
 }
 

@@ -4,22 +4,23 @@
 //! tensors are owned.
 #![allow(unsafe_code)]
 
+pub(crate) mod adamw;
+mod autocast;
 mod floats;
 pub(crate) mod fused;
 mod memory;
 mod parallel;
 mod products;
 
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::marker::PhantomData;
 use std::ptr;
 use std::sync::OnceLock;
 
 use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
-pub(crate) use floats::floats;
+pub(crate) use autocast::{Autocast, KeepConverted};
+pub(crate) use floats::{Numbers, floats};
 pub(crate) use memory::memory_is_reused;
 pub use memory::reuse_memory;
 pub(crate) use parallel::in_parallel;
@@ -72,7 +73,6 @@ unsafe extern "C" {
         context: *mut c_void,
     ) -> *mut c_char;
     fn bertfit_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
-    fn bertfit_autocast(gpu: bool, begin: bool) -> *mut c_char;
     fn bertfit_matmul_precision(precision: c_int, was: *mut c_int) -> *mut c_char;
     fn bertfit_free(message: *mut c_char);
 }
@@ -203,55 +203,6 @@ pub(crate) fn set_generator_state(device: Device, state: &[u8]) -> Result<(), Tc
     check(unsafe { bertfit_set_generator_state(gpu(device), state.as_ptr()) })
 }
 
-/// While it lives, matrix products of this thread on a type of device are computed in
-/// bfloat16, whatever the kind of their inputs. Inside another one it changes nothing; what
-/// was made of the weights is kept until the outermost ends.
-pub(crate) struct Autocast {
-    gpu: bool,
-    outermost: bool,
-    /// What libtorch keeps for it belongs to the thread.
-    _of_this_thread: PhantomData<*const ()>,
-}
-
-thread_local! {
-    static AUTOCASTING: Cell<bool> = const { Cell::new(false) };
-}
-
-impl Autocast {
-    /// Whether this thread is in such a region.
-    pub(crate) fn is_on() -> bool {
-        AUTOCASTING.get()
-    }
-
-    pub(crate) fn begin(device: Device) -> Result<Self, TchError> {
-        let gpu = matches!(device, Device::Cuda(_));
-        let outermost = !AUTOCASTING.get();
-        if outermost {
-            // SAFETY: takes and leaves no memory.
-            check(unsafe { bertfit_autocast(gpu, true) })?;
-            AUTOCASTING.set(true);
-        }
-        Ok(Self {
-            gpu,
-            outermost,
-            _of_this_thread: PhantomData,
-        })
-    }
-}
-
-impl Drop for Autocast {
-    fn drop(&mut self) {
-        if !self.outermost {
-            return;
-        }
-        AUTOCASTING.set(false);
-        // SAFETY: as above.
-        if let Err(error) = check(unsafe { bertfit_autocast(self.gpu, false) }) {
-            log::error!("libtorch failed to end autocasting: {error}");
-        }
-    }
-}
-
 /// A device as door.cpp counts them.
 fn gpu(device: Device) -> c_int {
     match device {
@@ -316,18 +267,6 @@ mod tests {
         assert_eq!((draw(), draw()), (then, later));
         let refused = set_generator_state(Device::Cpu, &state[..100]);
         assert!(refused.is_err());
-    }
-
-    #[test]
-    fn products_are_in_bfloat16_while_autocasting_and_gradients_in_float32() {
-        let x = Tensor::rand([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let guard = Autocast::begin(Device::Cpu).expect("autocasting");
-        let product = x.matmul(&x.tr());
-        drop(guard);
-        assert_eq!(product.kind(), Kind::BFloat16);
-        product.sum(Kind::Float).backward();
-        assert_eq!(x.grad().kind(), Kind::Float);
-        assert_eq!(x.matmul(&x.tr()).kind(), Kind::Float);
     }
 
     #[test]

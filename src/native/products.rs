@@ -1,11 +1,11 @@
 //! Which library computes float32 matrix products on the CPU. libtorch asks MKL unless
 //! its `float32_matmul_precision` is `medium`; then oneDNN, which is faster on many
-//! CPUs. The switch is one for the process.
+//! CPUs. The switch is one for the process, and for GPUs too: there `medium` allows TF32.
 
 use std::ffi::c_int;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use super::{bertfit_matmul_precision, check};
 
@@ -13,38 +13,86 @@ use super::{bertfit_matmul_precision, check};
 const HIGHEST: c_int = 0;
 const MEDIUM: c_int = 2;
 
-/// How many regions want oneDNN now, and what the precision was before the first.
-static WANTED: Mutex<(usize, c_int)> = Mutex::new((0, HIGHEST));
+/// What the regions of all threads have in common.
+struct Shared {
+    /// How many want oneDNN now.
+    regions: usize,
+    /// The precision before the first.
+    before: c_int,
+    /// Whether oneDNN's products are float32 ones here; not known before the first is tried.
+    exact: Option<bool>,
+}
 
-/// While one lives, float32 products go to oneDNN, if that computes them in float32 on
-/// this CPU. Results differ by rounding only.
+static SHARED: Mutex<Shared> = Mutex::new(Shared {
+    regions: 0,
+    before: HIGHEST,
+    exact: None,
+});
+
+/// While one lives, float32 products go to oneDNN, if that is faster and computes them in
+/// float32 on this CPU. Results differ by rounding only.
 pub(crate) struct OneDnn(());
 
 impl OneDnn {
-    /// `None` where it would be no gain: on a GPU, or if oneDNN uses shorter numbers.
+    /// `None` where it would be no gain, or not for this model alone.
     pub(crate) fn begin(device: Device) -> Result<Option<Self>, TchError> {
-        if device != Device::Cpu || !is_exact()? {
+        let gpus = || Cuda::device_count() > 0;
+        if !is_a_gain(device, cpu_has_avx512(), gpus) {
             return Ok(None);
         }
-        let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted.0 == 0 {
-            wanted.1 = switch(MEDIUM)?;
+        Self::take()
+    }
+
+    /// `None` where oneDNN uses shorter numbers.
+    fn take() -> Result<Option<Self>, TchError> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: no region may begin or end while the precision is tried.
+        let exact = match shared.exact {
+            Some(exact) => exact,
+            None => {
+                let exact = is_exact()?;
+                shared.exact = exact;
+                exact.unwrap_or(false)
+            }
+        };
+        if !exact {
+            return Ok(None);
         }
-        wanted.0 += 1;
+        if shared.regions == 0 {
+            shared.before = switch(MEDIUM)?;
+        }
+        shared.regions += 1;
         Ok(Some(Self(())))
     }
 }
 
 impl Drop for OneDnn {
     fn drop(&mut self) {
-        let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.0 -= 1;
-        if wanted.0 == 0
-            && let Err(error) = switch(wanted.1)
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.regions -= 1;
+        if shared.regions == 0
+            && let Err(error) = switch(shared.before)
         {
             log::error!("libtorch failed to leave oneDNN: {error}");
         }
     }
+}
+
+/// libtorch takes oneDNN for float32 products only on CPUs with AVX512, whatever the switch says.
+/// Where there is a GPU, the switch would change another model's products there.
+fn is_a_gain(device: Device, cpu_has_avx512: bool, gpus: impl FnOnce() -> bool) -> bool {
+    device == Device::Cpu && cpu_has_avx512 && !gpus()
+}
+
+/// Whether the CPU has what libtorch asks for (`avx512_core` of oneDNN).
+fn cpu_has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512dq");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// Sets the precision; returns what it was.
@@ -56,52 +104,85 @@ fn switch(precision: c_int) -> Result<c_int, TchError> {
 }
 
 /// Whether products by oneDNN are float32 ones here. With AMX they need not be: then
-/// `medium` allows bfloat16 inside, with an error of one in 256.
-fn is_exact() -> Result<bool, TchError> {
-    static EXACT: OnceLock<bool> = OnceLock::new();
-    if let Some(&exact) = EXACT.get() {
-        return Ok(exact);
-    }
-    let probe = || -> Result<bool, TchError> {
-        // Numbers that bfloat16 cannot hold, without a draw from the user's generator.
-        let numbers = Tensor::f_arange(256 * 256, (Kind::Double, Device::Cpu))?;
-        let numbers = numbers
-            .f_mul_scalar(0.734_551)?
-            .f_sin()?
-            .f_view([256, 256])?;
-        let exact = numbers.f_matmul(&numbers)?;
-        let single = numbers.f_to_kind(Kind::Float)?;
-        let was = switch(MEDIUM)?;
-        let product = single.f_matmul(&single);
-        switch(was)?;
-        let error = (product?.f_to_kind(Kind::Double)? - exact)
-            .f_abs()?
-            .f_max()?;
-        Ok(error.f_double_value(&[])? < 1e-4)
-    };
-    let exact = tch::no_grad(probe)?;
-    Ok(*EXACT.get_or_init(|| exact))
+/// `medium` allows bfloat16 inside, with an error of one in 256. `None` if somebody else has
+/// changed the precision meanwhile.
+fn is_exact() -> Result<Option<bool>, TchError> {
+    let _no_grad = tch::no_grad_guard();
+    // Numbers that bfloat16 cannot hold, without a draw from the user's generator.
+    let numbers = Tensor::f_arange(256 * 256, (Kind::Double, Device::Cpu))?;
+    let numbers = numbers
+        .f_mul_scalar(0.734_551)?
+        .f_sin()?
+        .f_view([256, 256])?;
+    let exact = numbers.f_matmul(&numbers)?;
+    let single = numbers.f_to_kind(Kind::Float)?;
+    let was = switch(MEDIUM)?;
+    let product = single.f_matmul(&single);
+    let still = switch(was)?;
+    let error = (product?.f_to_kind(Kind::Double)? - exact)
+        .f_abs()?
+        .f_max()?
+        .f_double_value(&[])?;
+    Ok((still == MEDIUM).then_some(error < 1e-4))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn precision() -> c_int {
+        let was = switch(HIGHEST).expect("a switch");
+        switch(was).expect("a switch");
+        was
+    }
+
     #[test]
     fn the_switch_is_on_while_anyone_wants_it() {
-        let is_on = || {
-            let was = switch(HIGHEST).expect("a switch");
-            switch(was).expect("a switch");
-            was == MEDIUM
+        let before = precision();
+        let begin = || OneDnn::take().expect("a region");
+        let during = |region: &Option<OneDnn>| match region {
+            Some(_) => MEDIUM,
+            None => before,
         };
-        let before = is_on();
-        let first = OneDnn::begin(Device::Cpu).expect("a region");
-        assert_eq!(is_on(), first.is_some() || before);
-        let second = OneDnn::begin(Device::Cpu).expect("a region");
+        let first = begin();
+        assert_eq!(precision(), during(&first));
+        let second = begin();
         drop(first);
-        assert_eq!(is_on(), second.is_some() || before);
+        assert_eq!(precision(), during(&second));
         drop(second);
-        assert_eq!(is_on(), before);
+        assert_eq!(precision(), before);
         assert!(OneDnn::begin(Device::Cuda(0)).expect("none").is_none());
+    }
+
+    #[test]
+    fn the_switch_is_left_alone_where_it_would_bring_nothing_or_change_a_gpu() {
+        let gpu = || true;
+        let none = || false;
+        assert!(is_a_gain(Device::Cpu, true, none));
+        assert!(!is_a_gain(Device::Cpu, false, none));
+        assert!(!is_a_gain(Device::Cpu, true, gpu));
+        assert!(!is_a_gain(Device::Cuda(0), true, gpu));
+        // And so on this machine.
+        let region = OneDnn::begin(Device::Cpu).expect("a region");
+        let may_be = cpu_has_avx512() && Cuda::device_count() == 0;
+        assert!(may_be || region.is_none());
+    }
+
+    /// Threads that begin at once for the first time must not take each other's switch for what
+    /// was there before.
+    #[test]
+    fn what_onednn_computes_is_tried_by_one_thread_and_leaves_the_switch_as_it_was() {
+        let before = precision();
+        for _ in 0..20 {
+            SHARED.lock().expect("a lock").exact = None;
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| drop(OneDnn::take().expect("a region")));
+                }
+            });
+            assert_eq!(precision(), before);
+        }
+        assert!(is_exact().expect("a product").is_some());
+        assert_eq!(precision(), before);
     }
 }

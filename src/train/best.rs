@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::config::EarlyStopping;
 use crate::error::{Result, TorchContext};
@@ -65,11 +65,14 @@ impl Best {
         weights: &BTreeMap<String, Tensor>,
     ) -> Result<bool> {
         let gain = match self.record.metric {
-            _ if value.is_nan() => 0.0,
+            // Such a number says nothing, and JSON has no word for it.
+            _ if !value.is_finite() => 0.0,
             Some(best) if self.less_is_better => best - value,
             Some(best) => value - best,
             None => f64::INFINITY,
         };
+        let weights = (gain > 0.0 && self.keep_weights).then(|| copies(weights));
+        let weights = weights.transpose()?;
         let threshold = self.early_stopping.map_or(0.0, |stop| stop.threshold);
         if gain > threshold {
             self.record.stale_evaluations = 0;
@@ -80,7 +83,7 @@ impl Best {
         if gain > 0.0 {
             self.record.metric = Some(value);
             self.record.global_step = Some(step);
-            self.weights = self.keep_weights.then(|| copies(weights)).transpose()?;
+            self.weights = weights;
         }
         Ok(gain > 0.0)
     }
@@ -101,9 +104,14 @@ impl Best {
     }
 }
 
-/// Copies that later steps do not change, on the same device.
+/// Copies that later steps do not change, in the CPU's memory: a GPU that is full has no room for
+/// them.
 pub(super) fn copies(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
-    let copy = |tensor: &Tensor| tch::no_grad(|| tensor.f_detach_copy());
+    let _no_grad = tch::no_grad_guard();
+    let copy = |tensor: &Tensor| match tensor.device() {
+        Device::Cpu => tensor.f_detach_copy(),
+        _ => tensor.f_detach()?.f_to_device(Device::Cpu),
+    };
     weights
         .iter()
         .map(|(name, tensor)| Ok((name.clone(), copy(tensor).doing("copying weights")?)))
@@ -131,6 +139,8 @@ mod tests {
     fn more_accuracy_and_less_loss_are_better_and_ties_are_not() {
         assert_eq!(best_steps(false, &[0.5, 0.7, 0.7, 0.6, 0.8]), [0, 1, 4]);
         assert_eq!(best_steps(true, &[0.5, 0.7, 0.4, 0.4]), [0, 2]);
+        let (nan, infinite) = (f64::NAN, f64::INFINITY);
+        assert_eq!(best_steps(true, &[infinite, nan, 0.7, -infinite]), [2]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::not_finite::OnNotFinite;
 use super::optimizer::AdamWConfig;
 use super::place::Place;
 use super::schedule::{Schedule, Warmup};
+use super::state::MOST_COUNT;
 use crate::encode::Sampler;
 use crate::error::{Error, Result};
 
@@ -24,7 +25,7 @@ const MOST_EPOCHS: f64 = 1e6;
 pub struct TrainConfig {
     /// Passes over the training set, fractions allowed; default 3, at most a million.
     pub epochs: f64,
-    /// Optimizer steps; where given, it overrides `epochs`.
+    /// Optimizer steps, at most 2^53; where given, it overrides `epochs`.
     pub max_steps: Option<usize>,
     /// Rows of one forward and backward pass; default 32.
     pub batch_size: usize,
@@ -240,6 +241,10 @@ impl TrainConfig {
         ];
         for (field, count) in counts {
             ensure(count != Some(0), field, "at least 1", 0)?;
+        }
+        if let Some(steps) = self.max_steps {
+            let rule = format!("at most {MOST_COUNT}");
+            ensure(steps <= MOST_COUNT, "max_steps", &rule, steps)?;
         }
         ensure(
             positive(self.epochs) && self.epochs <= MOST_EPOCHS,

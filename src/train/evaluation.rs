@@ -90,18 +90,30 @@ pub fn evaluate<M: FineTuner>(
     dataset: &dyn Dataset<Item = ItemOf<M>>,
     batch_size: usize,
 ) -> Result<Evaluation> {
-    evaluate_on(model, dataset, batch_size, |_| Ok(()), || Control::Continue)?.ok_or(
-        Error::Worker {
-            doing: "evaluating",
-        },
-    )
+    let lengths = row_lengths(model, dataset)?;
+    let prepare = |_: &mut Inputs| Ok(());
+    let evaluated = evaluate_on(model, dataset, &lengths, batch_size, prepare, || {
+        Control::Continue
+    });
+    evaluated?.ok_or(Error::Worker {
+        doing: "evaluating",
+    })
 }
 
-/// [`evaluate`], with `prepare` called on the inputs of each batch, and `after_batch`
-/// after it; `None` where that stops it.
+/// The lengths of rows, by which an evaluation sorts them.
+pub(super) fn row_lengths<M: FineTuner>(
+    model: &M,
+    dataset: &dyn Dataset<Item = ItemOf<M>>,
+) -> Result<Vec<u32>> {
+    lengths(dataset, &model.collator()?, true)
+}
+
+/// [`evaluate`] of rows whose lengths are known, with `prepare` called on the inputs of each
+/// batch, and `after_batch` after it; `None` where that stops it.
 pub(super) fn evaluate_on<M: FineTuner>(
     model: &M,
     dataset: &dyn Dataset<Item = ItemOf<M>>,
+    lengths: &[u32],
     batch_size: usize,
     mut prepare: impl FnMut(&mut Inputs) -> Result<()>,
     mut after_batch: impl FnMut() -> Control,
@@ -116,14 +128,14 @@ pub(super) fn evaluate_on<M: FineTuner>(
     }
     let start = Instant::now();
     let backbone = model.backbone();
-    let _region = backbone.precision().region(backbone.device())?;
+    let _kept = backbone.precision().keep_converted()?;
     let collator = model.collator()?;
     let mut metric = model.metric();
     let (mut sum, mut count) = (0.0, 0.0);
     // No metric depends on the order of the rows.
     let sampler = Sampler::longest_first(batch_size);
     let mut control = Control::Continue;
-    let pass = sampler.pass(&lengths(dataset, &collator, sampler.needs_lengths())?, 0);
+    let pass = sampler.pass(lengths, 0);
     load(
         dataset,
         &collator,
@@ -132,13 +144,13 @@ pub(super) fn evaluate_on<M: FineTuner>(
         backbone.device(),
         |_, mut batch| {
             prepare(&mut batch.inputs)?;
-            tch::no_grad(|| {
-                let logits = forward(model, &batch.inputs, false)?;
-                let loss: Loss = model.loss(&logits, &batch.target)?;
-                sum += loss.sum.f_double_value(&[]).doing("reading the loss")?;
-                count += loss.count;
-                metric.update(&logits, &batch.target)
-            })?;
+            let no_grad = tch::no_grad_guard();
+            let logits = forward(model, &batch.inputs, false)?;
+            let loss: Loss = model.loss(&logits, &batch.target)?;
+            sum += loss.sum.f_double_value(&[]).doing("reading the loss")?;
+            count += loss.count;
+            metric.update(&logits, &batch.target)?;
+            drop(no_grad);
             control = after_batch();
             Ok(control == Control::Continue)
         },

@@ -76,7 +76,7 @@ impl Freeze {
         let layers = backbone.config().num_hidden_layers;
         let variables = &backbone.named_variables();
         if let Self::Layers(first) = self
-            && first as i64 > layers
+            && first > layers as usize
         {
             let rule = format!("at most {layers}, the encoder's layers");
             return Err(Error::config("freeze", rule, first));

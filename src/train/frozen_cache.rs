@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
+use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::evaluation::EVALUATION_SEED;
@@ -23,15 +24,22 @@ pub(super) struct FrozenCache {
     layers: usize,
     /// Bytes of memory that are left; what comes after goes to a file.
     memory: usize,
-    rows: HashMap<Vec<i64>, Place>,
+    rows: HashMap<Key, Place>,
     file: Option<File>,
 }
 
+/// The SHA-256 sum of a row's tokens with their segments: as good as these, and as long for
+/// any row.
+type Key = [u8; 32];
+
 /// Where the state of a row is: `[L, H]`, float32.
 enum Place {
-    Memory(Vec<f32>),
+    Memory(Box<[f32]>),
     File { offset: u64, bytes: usize },
 }
+
+/// What a row takes in the table of rows, of which half may be empty.
+const ENTRY: usize = 2 * size_of::<(Key, Place)>();
 
 impl FrozenCache {
     /// For so many frozen layers, in so many bytes of memory.
@@ -49,46 +57,56 @@ impl FrozenCache {
     pub(super) fn fill<M: FineTuner>(
         &mut self,
         model: &M,
+        collator: &M::Collator,
         dataset: &dyn Dataset<Item = ItemOf<M>>,
     ) -> Result<()> {
-        let collator = model.collator()?;
         let sampler = Sampler::longest_first(1).tokens_per_batch(TOKENS_PER_BATCH);
-        let pass = sampler.pass(&lengths(dataset, &collator, sampler.needs_lengths())?, 0);
+        let pass = sampler.pass(&lengths(dataset, collator, sampler.needs_lengths())?, 0);
         let device = model.backbone().device();
         let seed = EVALUATION_SEED;
         load(
             dataset,
-            &collator,
+            collator,
             pass.iter(),
             seed,
             device,
-            |_, mut batch| {
-                self.attach(model, &mut batch.inputs)?;
+            |_, batch| {
+                let keys = keys(&batch.inputs)?;
+                if !self.knows(&keys) {
+                    let state = self.compute(model, &batch.inputs)?;
+                    self.keep(&keys, &batch.inputs.row_lengths(), &state)?;
+                }
                 Ok(true)
             },
         )
     }
 
-    /// Lets a batch begin after the frozen layers.
+    /// Lets a batch begin after the frozen layers. Rows that are not those of the data sets are
+    /// not kept: one that has other texts in each epoch has no end of them.
     pub(super) fn attach<M: FineTuner>(&mut self, model: &M, inputs: &mut Inputs) -> Result<()> {
         let keys = keys(inputs)?;
-        let state = match keys.iter().all(|key| self.rows.contains_key(key)) {
+        let state = match self.knows(&keys) {
             true => self.read(&keys, inputs, model.backbone().config().hidden_size)?,
-            false => {
-                let encoder = model.backbone().encoder();
-                let compute = || encoder.after(self.layers, inputs);
-                let state = tch::no_grad(|| model.backbone().in_precision(compute))?;
-                self.keep(keys, &state)?;
-                state
-            }
+            false => self.compute(model, inputs)?,
         };
         let layers = self.layers;
         inputs.begin_with(KnownState { layers, state });
         Ok(())
     }
 
+    fn knows(&self, keys: &[Key]) -> bool {
+        keys.iter().all(|key| self.rows.contains_key(key))
+    }
+
+    /// `[B, L, H]`
+    fn compute<M: FineTuner>(&self, model: &M, inputs: &Inputs) -> Result<Tensor> {
+        let _no_grad = tch::no_grad_guard();
+        let backbone = model.backbone();
+        backbone.in_precision(|| backbone.encoder().after(self.layers, inputs))
+    }
+
     /// `state` is `[B, L, H]`
-    fn keep(&mut self, keys: Vec<Vec<i64>>, state: &Tensor) -> Result<()> {
+    fn keep(&mut self, keys: &[Key], lengths: &[usize], state: &Tensor) -> Result<()> {
         let (_, length, size) = state.size3().doing("reading hidden states")?;
         let mut all = vec![0.0; state.numel()];
         let count = all.len();
@@ -97,23 +115,25 @@ impl FrozenCache {
             .and_then(|state| state.f_copy_data(&mut all, count))
             .doing("reading hidden states")?;
         let rows = all.chunks_exact((length * size) as usize);
-        for (key, row) in keys.into_iter().zip(rows) {
-            if self.rows.contains_key(&key) {
+        for ((key, tokens), row) in keys.iter().zip(lengths).zip(rows) {
+            if self.rows.contains_key(key) {
                 continue;
             }
-            let row = &row[..tokens(&key) * size as usize];
+            // In memory in any case: without it the state would not be found.
+            self.memory = self.memory.saturating_sub(ENTRY);
+            let row = &row[..tokens * size as usize];
             let bytes = size_of_val(row);
             let place = match self.memory.checked_sub(bytes) {
                 Some(left) => {
                     self.memory = left;
-                    Place::Memory(row.to_vec())
+                    Place::Memory(row.into())
                 }
                 None => {
                     let offset = self.write(row).writing(&std::env::temp_dir())?;
                     Place::File { offset, bytes }
                 }
             };
-            self.rows.insert(key, place);
+            self.rows.insert(*key, place);
         }
         Ok(())
     }
@@ -132,7 +152,7 @@ impl FrozenCache {
     }
 
     /// The states of known rows, `[B, L, H]`.
-    fn read(&mut self, keys: &[Vec<i64>], inputs: &Inputs, size: i64) -> Result<Tensor> {
+    fn read(&mut self, keys: &[Key], inputs: &Inputs, size: i64) -> Result<Tensor> {
         let (batch, length) = inputs.size();
         let mut all = vec![0.0; (batch * length * size) as usize];
         let rows = all.chunks_exact_mut((length * size) as usize);
@@ -158,21 +178,63 @@ impl FrozenCache {
     }
 }
 
-/// The tokens of each row with their segments.
-fn keys(inputs: &Inputs) -> Result<Vec<Vec<i64>>> {
+/// The keys of all rows.
+fn keys(inputs: &Inputs) -> Result<Vec<Key>> {
     let Some(lengths) = inputs.lengths() else {
         let rule = "off for a collator that does not pad by `pad`";
         return Err(Error::config("cache_frozen", rule, true));
     };
     let rows = |x: &Tensor| Vec::<Vec<i64>>::try_from(x).doing("reading inputs");
     let (ids, types) = (rows(inputs.input_ids())?, rows(inputs.token_type_ids())?);
-    let key = |((ids, types), &length): ((&Vec<_>, &Vec<_>), &usize)| {
-        [&ids[..length], &types[..length]].concat()
-    };
+    let key = |((ids, types), &length): ((&Vec<_>, &Vec<_>), &usize)| key(&ids[..length], &types[..length]);
     Ok(ids.iter().zip(&types).zip(lengths).map(key).collect())
 }
 
-/// The tokens of a row, by its key.
-fn tokens(key: &[i64]) -> usize {
-    key.len() / 2
+/// Of a row with as many segments as tokens.
+fn key(ids: &[i64], types: &[i64]) -> Key {
+    let mut hash = Sha256::new();
+    for number in ids.iter().chain(types) {
+        hash.update(number.to_le_bytes());
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn rows_have_keys_of_their_own() {
+        let rows: [(&[i64], &[i64]); 4] = [
+            (&[1, 2], &[0, 0]),
+            (&[1, 2], &[0, 1]),
+            (&[2, 1], &[0, 0]),
+            (&[1], &[2]),
+        ];
+        let keys = rows.map(|(ids, types)| key(ids, types));
+        for (number, one) in keys.iter().enumerate() {
+            assert!(!keys[..number].contains(one));
+        }
+        assert_eq!(keys[0], key(&[1, 2], &[0, 0]));
+    }
+
+    #[test]
+    fn the_table_of_rows_is_a_part_of_the_memory() {
+        let states = Tensor::ones([3, 4, 2], (Kind::Float, Device::Cpu));
+        let keys = [1, 2, 3].map(|id| key(&[id; 4], &[0; 4]));
+        let bytes = 4 * 2 * size_of::<f32>();
+        // Two rows fit, and the entry of the third.
+        let mut cache = FrozenCache::new(1, 2 * (ENTRY + bytes) + ENTRY + bytes - 1);
+        cache.keep(&keys, &[4; 3], &states).expect("states");
+        let in_memory = |place: &&Place| matches!(place, Place::Memory(_));
+        assert_eq!(cache.rows.values().filter(in_memory).count(), 2);
+        assert_eq!(cache.memory, bytes - 1);
+        // Less memory than a table takes does not keep rows from the file.
+        let mut cache = FrozenCache::new(1, ENTRY);
+        cache.keep(&keys, &[4; 3], &states).expect("states");
+        assert_eq!((cache.rows.len(), cache.memory), (3, 0));
+        assert!(!cache.rows.values().any(|place| in_memory(&place)));
+    }
 }

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::fine_tuner::{FineTuner, ItemOf};
 use crate::model::ModelFiles;
-use crate::model::weights::bytes_of;
+use crate::model::weights::numbers_of;
 
 /// What must be the same for a run to be resumed, and what should.
 #[derive(Debug, Serialize)]
@@ -107,7 +107,7 @@ fn sum_of_weights(files: &ModelFiles) -> Result<String> {
     sum(|hash| {
         for (name, weight) in &files.weights {
             add(hash, name);
-            add(hash, bytes_of(weight)?);
+            add(hash, numbers_of(weight)?.bytes());
         }
         Ok(())
     })

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result, TorchContext};
+use crate::native::adamw::Step;
 use crate::native::{self, Arg, Op};
 use crate::train::config::ensure;
 use crate::train::norm::norm_of;
-use crate::train::row_adamw::{self, Rows};
+use crate::train::row_adamw::Rows;
 
 /// The numbers of AdamW, but for the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -125,11 +126,19 @@ impl AdamW {
 
     /// The same with a learning rate of its own for each weight: that of the step times the factor
     /// for its name. Default 1 for all.
-    pub fn with_rate_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
+    ///
+    /// # Errors
+    /// When a factor is not a finite number, or is below 0.
+    pub fn with_rate_factors(mut self, factor: impl Fn(&str) -> f64) -> Result<Self> {
         for slot in &mut self.slots {
-            slot.rate_factor = factor(&slot.name);
+            let factor = factor(&slot.name);
+            if !(factor.is_finite() && factor >= 0.0) {
+                let got = format!("{factor} for `{}`", slot.name);
+                return Err(Error::config("rate factor", "finite and at least 0", got));
+            }
+            slot.rate_factor = factor;
         }
-        self
+        Ok(self)
     }
 
     /// Takes all gradients away, as PyTorch's `zero_grad` does.
@@ -269,7 +278,7 @@ impl AdamW {
                 Some(rows) => rows,
                 none => none.insert(Rows::of(&slot.exp_avg_sq)?),
             };
-            let step = row_adamw::Step {
+            let step = Step {
                 learning_rate: learning_rate * slot.rate_factor,
                 gradient_factor,
                 betas: self.config.betas,

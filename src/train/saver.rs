@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use tch::Tensor;
 
 use super::identity::Identity;
 use super::state::RunState;
-use crate::checkpoint::{CheckpointEvery, Checkpoints, verify};
+use crate::checkpoint::{Checkpoints, FolderLock, verify};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{ModelFiles, weights};
@@ -21,14 +21,19 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer_state.json";
 const IDENTITY: &str = "training_args.json";
 
-/// Writes the checkpoints of one run, one at a time.
+/// Writes the checkpoints of one run, one at a time. While it lives, no other run writes any into
+/// the folder.
 pub(super) struct Saver {
     checkpoints: Checkpoints,
     identity: Arc<Identity>,
-    writing: Option<JoinHandle<Result<()>>>,
+    writing: Option<Writing>,
     /// The step of the newest checkpoint, and when it was made.
     last: (Option<usize>, Instant),
+    _lock: FolderLock,
 }
+
+/// A checkpoint on its way to the disk.
+type Writing = JoinHandle<Result<()>>;
 
 /// All that a checkpoint holds; the tensors are copies.
 pub(super) struct Snapshot {
@@ -40,8 +45,10 @@ pub(super) struct Snapshot {
 impl Saver {
     pub(super) fn new(checkpoints: &Checkpoints, identity: Identity) -> Result<Self> {
         checkpoints.validate()?;
+        let lock = checkpoints.lock()?;
         checkpoints.clean()?;
         Ok(Self {
+            _lock: lock,
             checkpoints: checkpoints.clone(),
             identity: Arc::new(identity),
             writing: None,
@@ -113,12 +120,13 @@ impl Saver {
     }
 
     /// The state in a step's checkpoint, which must be whole, once what is being written is
-    /// on the disk.
+    /// on the disk. Those of later steps are removed: they are of a path that is left.
     pub(super) fn go_back(&mut self, step: usize) -> Result<RunState> {
         self.finish()?;
         let path = self.checkpoints.path(step);
         verify(&path)?;
         let state = json::read(&path.join(STATE))?;
+        self.checkpoints.remove_after(step)?;
         self.last.0 = Some(step);
         Ok(state)
     }
@@ -139,13 +147,8 @@ impl Saver {
 
     /// Whether the checkpoint of a step is to be written by the clock or the calendar.
     pub(super) fn is_due(&self, step: usize, epoch_ends: bool) -> bool {
-        match self.checkpoints.every {
-            CheckpointEvery::Epoch => epoch_ends,
-            CheckpointEvery::Steps(every) => step.is_multiple_of(every),
-            CheckpointEvery::Minutes(minutes) => {
-                self.last.1.elapsed() >= Duration::from_secs_f64(60.0 * minutes)
-            }
-        }
+        let since_last = self.last.1.elapsed();
+        self.checkpoints.every.is_due(step, epoch_ends, since_last)
     }
 
     /// Whether the newest checkpoint is that of `step`.
@@ -160,32 +163,45 @@ impl Saver {
         let step = snapshot.state.global_step;
         self.last = (Some(step), Instant::now());
         let identity = self.identity.clone();
-        self.start(step, needed, move |folder| {
-            snapshot.write(folder, &identity)
+        self.start(move |checkpoints| {
+            checkpoints.write(step, needed, |folder| snapshot.write(folder, &identity))
         });
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        step: usize,
-        needed: [Option<usize>; 2],
-        write: impl FnOnce(&Path) -> Result<()> + Send + 'static,
-    ) {
-        let checkpoints = self.checkpoints.clone();
-        let writing = std::thread::spawn(move || checkpoints.write(step, needed, write));
-        self.writing = Some(writing);
+    /// Gives the newest checkpoint, which is of the same step, another state; the weights and the
+    /// moments have not changed since.
+    pub(super) fn renew(&mut self, state: RunState, needed: [Option<usize>; 2]) {
+        let step = state.global_step;
+        self.start(move |checkpoints| {
+            let write = |folder: &Path| json::write(&folder.join(STATE), &state);
+            checkpoints.renew(step, needed, &[STATE], write)
+        });
+    }
+
+    /// Writes on a thread of its own, after what is being written already.
+    fn start(&mut self, write: impl FnOnce(&Checkpoints) -> Result<()> + Send + 'static) {
+        let (before, checkpoints) = (self.writing.take(), self.checkpoints.clone());
+        self.writing = Some(std::thread::spawn(move || {
+            written(before)?;
+            write(&checkpoints)
+        }));
     }
 
     /// Waits until the last checkpoint is on the disk.
     pub(super) fn finish(&mut self) -> Result<()> {
-        match self.writing.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(written)) => written,
-            Some(Err(_)) => Err(Error::Worker {
-                doing: "writing a checkpoint",
-            }),
-        }
+        written(self.writing.take())
+    }
+}
+
+/// Waits until it is on the disk.
+fn written(writing: Option<Writing>) -> Result<()> {
+    match writing.map(JoinHandle::join) {
+        None => Ok(()),
+        Some(Ok(written)) => written,
+        Some(Err(_)) => Err(Error::Worker {
+            doing: "writing a checkpoint",
+        }),
     }
 }
 
@@ -219,15 +235,36 @@ mod tests {
         let checkpoints = Checkpoints::new(dir.path());
         let identity = Identity::nothing();
         let mut saver = Saver::new(&checkpoints, identity).expect("a saver");
-        saver.start(1, [None; 2], |_| panic!("a bug in a writer"));
+        let write = |step, write: fn(&Path) -> Result<()>| {
+            move |checkpoints: &Checkpoints| checkpoints.write(step, [None; 2], write)
+        };
+        saver.start(write(1, |_| panic!("a bug in a writer")));
+        // What comes after it is not written, and tells of it.
+        saver.start(|_| Ok(()));
         match saver.finish() {
             Err(Error::Worker { doing }) => assert_eq!(doing, "writing a checkpoint"),
             other => panic!("{other:?}"),
         }
-        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 0);
+        let entries = fs::read_dir(dir.path()).expect("a folder").flatten();
+        let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        assert!(names.iter().all(|name| FolderLock::is_lock(name)), "{names:?}");
         // The next one is written all the same.
-        saver.start(2, [None; 2], |_| Ok(()));
+        saver.start(write(2, |_| Ok(())));
         saver.finish().expect("a checkpoint");
         verify(checkpoints.path(2)).expect("a whole checkpoint");
+    }
+
+    #[test]
+    fn a_second_run_writes_no_checkpoints_into_the_same_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::new(dir.path().join("run")).resume(true);
+        let saver = || Saver::new(&checkpoints, Identity::nothing());
+        let first = saver().expect("a saver");
+        match saver() {
+            Err(Error::InUse { path }) => assert_eq!(path, dir.path().join("run")),
+            other => panic!("{:?}", other.map(|_| "a second one")),
+        }
+        drop(first);
+        saver().expect("the folder is free");
     }
 }

@@ -87,8 +87,8 @@ impl Totals {
 /// More halvings than these leave one row of any batch.
 const MOST_HALVINGS: usize = 32;
 
-/// Counts are below 2^53, as in all JSON that others read.
-const MOST: usize = 1 << 53;
+/// Counts are at most 2^53, as in all JSON that others read.
+pub(super) const MOST_COUNT: usize = 1 << 53;
 
 impl RunState {
     /// Checks what a run relies on to come to its end: the state of the checkpoint of
@@ -111,13 +111,13 @@ impl RunState {
         let Totals { rows, tokens, .. } = self.seen;
         let counts = [
             ("global_step", self.global_step, self.max_steps),
-            ("max_steps", self.max_steps, MOST),
+            ("max_steps", self.max_steps, MOST_COUNT),
             // Each pass has a step.
             ("epochs_done", self.epochs_done, self.global_step),
-            ("batches_done", self.batches_done, MOST),
-            ("best.stale_evaluations", self.best.stale_evaluations, MOST),
-            ("seen.rows", rows, MOST),
-            ("seen.tokens", tokens, MOST),
+            ("batches_done", self.batches_done, MOST_COUNT),
+            ("best.stale_evaluations", self.best.stale_evaluations, MOST_COUNT),
+            ("seen.rows", rows, MOST_COUNT),
+            ("seen.tokens", tokens, MOST_COUNT),
             ("halvings", self.halvings as usize, MOST_HALVINGS),
             ("unlogged.rows", self.unlogged.rows, rows),
             ("unlogged.tokens", self.unlogged.tokens, tokens),

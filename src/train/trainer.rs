@@ -15,6 +15,7 @@ use crate::data::Dataset;
 use crate::encode::{lengths, load};
 use crate::error::{Result, TorchContext};
 use crate::fine_tuner::{FineTuner, ItemOf};
+use crate::model::BertEncoder;
 use crate::native::OneDnn;
 
 /// Trains any [`FineTuner`] as a [`TrainConfig`] says.
@@ -24,6 +25,17 @@ pub struct Trainer<'c> {
     callbacks: Vec<Box<dyn Callback + 'c>>,
     checkpoints: Option<Checkpoints>,
     cache_memory: Option<usize>,
+}
+
+/// Ends what training has asked of an encoder, also where it ends with a panic: nobody else's
+/// backward pass knows of either.
+struct AsBefore<'a>(&'a BertEncoder);
+
+impl Drop for AsBefore<'_> {
+    fn drop(&mut self) {
+        self.0.checkpoint_gradients(false);
+        self.0.make_gradient_sparse(false);
+    }
 }
 
 /// Bytes of memory for what frozen layers have computed.
@@ -87,16 +99,13 @@ impl<'c> Trainer<'c> {
         train: &dyn Dataset<Item = ItemOf<M>>,
         dev: Option<&dyn Dataset<Item = ItemOf<M>>>,
     ) -> Result<TrainReport> {
-        let encoder = model.backbone().encoder();
+        let backbone = model.backbone();
+        let encoder = backbone.encoder();
         encoder.checkpoint_gradients(self.config.gradient_checkpointing);
-        encoder.make_gradient_sparse(model.backbone().device() == Device::Cpu);
-        let unfreeze = Unfreeze::as_now(&model.backbone().named_variables());
-        let report = self.run_to_the_end(model, train, dev);
-        drop(unfreeze);
-        // Nobody else's backward pass knows of either.
-        encoder.checkpoint_gradients(false);
-        encoder.make_gradient_sparse(false);
-        report
+        encoder.make_gradient_sparse(backbone.device() == Device::Cpu);
+        let _as_before = AsBefore(encoder);
+        let _unfreeze = Unfreeze::as_now(&backbone.named_variables());
+        self.run_to_the_end(model, train, dev)
     }
 
     /// Checks that the newest checkpoint, if there is one, is of this run, and trains nothing:

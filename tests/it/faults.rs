@@ -135,6 +135,29 @@ fn a_recipe_is_killed_several_times_and_resumed_without_a_trace() {
 }
 
 #[test]
+fn a_second_run_in_the_folder_of_a_live_one_is_refused_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    let mut child = start(&out, &[]);
+    wait_until(&mut child, || out.join("checkpoint-2").exists());
+    let expected = format!(
+        "error: another run is writing into {}: wait until it ends, stop it, or choose another \
+         folder (--out)\n",
+        out.display()
+    );
+    for flag in [&[][..], &["--overwrite"], &["--resume"]] {
+        let second = run(&out, flag);
+        assert_eq!(second.status.code(), Some(1), "{flag:?}");
+        assert_eq!(errors(&second), expected, "{flag:?}");
+    }
+    assert!(child.try_wait().expect("a child").is_none(), "too short");
+    // Killed, it leaves the folder free at once.
+    child.kill().expect("a process to kill");
+    end(child);
+    goes_on_as(&out, &whole);
+}
+
+#[test]
 fn a_recipe_that_is_told_to_end_ends_with_its_own_status_and_goes_on_exactly() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let whole = whole(dir.path());

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bertfit::RunFolder;
+use bertfit::{
+    Callback, Checkpoints, Control, Error, RunFolder, StepRecord, TrainConfig, Trainer,
+};
 use serde_json::Value;
+
+use crate::fixture::eight;
 
 #[test]
 fn a_folder_with_files_is_refused_unless_it_may_be_overwritten() {
@@ -20,6 +24,72 @@ fn a_folder_with_files_is_refused_unless_it_may_be_overwritten() {
     for name in ["predictions.jsonl", "predictions.json"] {
         assert!(!path.join(name).exists(), "an earlier run's {name} is left");
     }
+}
+
+#[test]
+fn a_folder_has_one_run_at_a_time() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("run");
+    let first = RunFolder::create(&path, false).expect("a new folder");
+    let again = || {
+        let made = [false, true].map(|overwrite| RunFolder::create(&path, overwrite));
+        made.into_iter().chain([RunFolder::resume(&path)])
+    };
+    for second in again() {
+        let error = second.expect_err("a second run");
+        assert!(matches!(&error, Error::InUse { path: named } if *named == path));
+        let expected = format!(
+            "another run is writing into {}: wait until it ends, stop it, or choose another \
+             folder (--out)",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    // As long as anybody has it; what is there can be read.
+    let clone = first.clone();
+    drop(first);
+    assert!(again().all(|second| second.is_err()));
+    clone.write_results(&BTreeMap::new()).expect("a file");
+    drop(clone);
+    let resumed = RunFolder::resume(&path).expect("a free folder");
+    assert_eq!(resumed.results().expect("results"), Some("{}".to_owned()));
+    drop(resumed);
+    RunFolder::create(&path, true).expect("a free folder");
+    assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 0);
+}
+
+#[test]
+fn a_lock_that_a_killed_run_has_left_is_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in [".run.lock", ".checkpoints.lock"] {
+        std::fs::write(dir.path().join(name), "").expect("a file");
+    }
+    RunFolder::create(dir.path(), false).expect("an empty folder");
+}
+
+#[test]
+fn checkpoints_are_not_removed_from_under_a_run_that_writes_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("run");
+    /// Tries to take the folder while the run is on.
+    struct Second(std::path::PathBuf);
+    impl Callback for Second {
+        fn on_step(&mut self, _: &StepRecord) -> Control {
+            let taken = RunFolder::create(&self.0, true);
+            assert!(matches!(taken, Err(Error::InUse { .. })), "{taken:?}");
+            Control::Continue
+        }
+    }
+    let mut model = crate::train::classifier();
+    Trainer::new(TrainConfig::default())
+        .expect("a trainer")
+        .checkpoints(Checkpoints::new(&path))
+        .callback(Second(path.clone()))
+        .run(&mut model, &eight(), None)
+        .expect("a run");
+    assert!(path.join("checkpoint-3").exists());
+    RunFolder::create(&path, true).expect("a free folder");
+    assert!(!path.join("checkpoint-3").exists());
 }
 
 #[test]

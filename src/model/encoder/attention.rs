@@ -55,7 +55,7 @@ impl Attention {
     /// `[T, H]` to `[T, H]`
     pub(super) fn forward(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
         // Once, instead of once for each of the three.
-        let state = match Autocast::is_on() {
+        let state = match Autocast::is_on(state.device()) {
             true => &state.f_to_kind(Kind::BFloat16).doing("choosing bfloat16")?,
             false => state,
         };

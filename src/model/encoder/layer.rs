@@ -7,7 +7,8 @@ use tch::{Device, Kind, Tensor};
 use super::attention::Attention;
 use super::layout::Layout;
 use crate::error::{Result, TorchContext};
-use crate::model::config::{Activation, BertConfig};
+use crate::model::activation::Activation;
+use crate::model::config::BertConfig;
 use crate::model::linear::{LayerNorm, Linear};
 use crate::native::{Autocast, fused};
 
@@ -32,7 +33,7 @@ pub(super) struct State {
 impl State {
     /// Of what another part of the model has computed.
     pub(super) fn new(full: Tensor) -> Result<Self> {
-        let short = Autocast::is_on().then(|| full.f_to_kind(Kind::BFloat16));
+        let short = Autocast::is_on(full.device()).then(|| full.f_to_kind(Kind::BFloat16));
         Ok(Self {
             short: short.transpose().doing("choosing bfloat16")?,
             full,

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Debug, Formatter};
 
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use crate::error::{Result, TorchContext};
 use crate::native;
@@ -77,7 +77,10 @@ impl Tape {
         }
         let generator = native::generator_state(input.device());
         let generator = generator.doing("reading the random generator")?;
-        let output = leaf(&no_grad(|| layer(&input))?)?;
+        let no_grad = tch::no_grad_guard();
+        let output = layer(&input)?;
+        drop(no_grad);
+        let output = leaf(&output)?;
         let next = output.shallow_clone();
         self.segments.borrow_mut().push(Segment::Layer {
             layer: Box::new(layer),

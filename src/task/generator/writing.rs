@@ -91,8 +91,11 @@ impl BertGenerator {
         predict::each_batch(&self.backbone, &lengths, budget, |rows| {
             let batch: Vec<_> = rows.iter().map(|&row| encodings[row].clone()).collect();
             let inputs = encoder.inputs(&batch)?.to_device(self.backbone.device())?;
+            let region = self.backbone.precision().region(self.backbone.device())?;
+            let memory = self.read(&inputs, false)?;
+            drop(region);
             let mut writing = Writing {
-                memory: self.read(&inputs, false)?,
+                memory,
                 past: generation.use_cache.then(Past::default),
                 model: self,
             };
@@ -109,11 +112,12 @@ impl BertGenerator {
     pub(super) fn limits(&self, generation: &Generation) -> Result<Limits> {
         let tokenizer = self.backbone.tokenizer();
         let positions = self.config.decoder.max_position_embeddings as usize;
-        generation.validate_for(tokenizer.vocab_size(), positions)?;
+        // Rows of the embeddings without a token too, as in transformers; such a token has no text.
+        let rows = self.config.decoder.vocab_size;
+        generation.validate_for(rows as usize, positions)?;
         Ok(Limits {
             start: tokenizer.cls_id(),
             end: tokenizer.sep_id(),
-            vocab_size: tokenizer.vocab_size() as i64,
             max_new_tokens: generation
                 .max_new_tokens
                 .unwrap_or(self.settings.max_target_length - 1),

@@ -1,6 +1,7 @@
 //! How much memory a run may take.
 
 use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -78,23 +79,68 @@ fn available(device: Device) -> Option<u64> {
         Device::Cpu => {
             let free = line_of(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
             let free = free.checked_mul(1024)?;
-            Some(left_of_group().map_or(free, |left| left.min(free)))
+            let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let left = left_of_groups(Path::new("/sys/fs/cgroup"), &groups);
+            Some(left.map_or(free, |left| left.min(free)))
         }
         _ => None,
     }
 }
 
-/// What the group of processes, such as a container, may still take (cgroups, version 2).
-fn left_of_group() -> Option<u64> {
-    let number = |name: &str| {
-        let text = fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
-    // What a cache of files has can be taken from it.
-    let statistics = fs::read_to_string("/sys/fs/cgroup/memory.stat").ok()?;
-    let files = line_of(&statistics, "inactive_file").unwrap_or(0);
-    let used = number("memory.current")?.saturating_sub(files);
-    Some(number("memory.max")?.saturating_sub(used))
+/// The files of a group of processes that say what it may take and what it has.
+struct Version {
+    limit: &'static str,
+    used: &'static str,
+    /// In `memory.stat`: what a cache of files has can be taken from it.
+    cached: &'static str,
+}
+
+const FIRST: Version = Version {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cached: "total_inactive_file",
+};
+
+const SECOND: Version = Version {
+    limit: "memory.max",
+    used: "memory.current",
+    cached: "inactive_file",
+};
+
+/// The least that any of the groups of processes, such as a container, may still take which this
+/// process is in: `groups` names them as `/proc/self/cgroup` does, and `root` has their folders
+/// (cgroups, version 1 and 2).
+fn left_of_groups(root: &Path, groups: &str) -> Option<u64> {
+    let left = groups.lines().filter_map(|line| {
+        // `4:memory:/docker/1234`, or `0::/user.slice`.
+        let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+        let (mount, version) = match controllers {
+            "" => (root.to_owned(), SECOND),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), FIRST)
+            }
+            _ => return None,
+        };
+        // Those around it count too. In a container only the outermost may be there.
+        let group = Path::new(group.trim_start_matches('/'));
+        group
+            .ancestors()
+            .filter_map(|group| version.left(&mount.join(group)))
+            .min()
+    });
+    left.min()
+}
+
+impl Version {
+    /// What the group whose folder this is may still take, where it has a limit.
+    fn left(&self, folder: &Path) -> Option<u64> {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+        let statistics = read("memory.stat").unwrap_or_default();
+        let files = line_of(&statistics, self.cached).unwrap_or(0);
+        let used = number(self.used)?.saturating_sub(files);
+        Some(number(self.limit)?.saturating_sub(used))
+    }
 }
 
 /// The number after a word at the start of a line.
@@ -124,6 +170,42 @@ mod tests {
         let text = "MemTotal:  100 kB\nMemAvailable:   77 kB\n";
         assert_eq!(line_of(text, "MemAvailable:"), Some(77));
         assert_eq!(line_of(text, "SwapFree:"), None);
+    }
+
+    /// A file below a folder, which is made.
+    fn write(folder: &Path, name: &str, content: &str) {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, content).expect("a file");
+    }
+
+    #[test]
+    fn the_tightest_group_of_either_version_counts() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path();
+        let left = |groups: &str| left_of_groups(root, groups);
+        // The second version: a service of 1000 bytes in a slice of 5000.
+        write(root, "a.slice/memory.max", "5000\n");
+        write(root, "a.slice/memory.current", "3000\n");
+        write(root, "a.slice/memory.stat", "anon 1\ninactive_file 500\n");
+        write(root, "a.slice/b.service/memory.max", "max\n");
+        write(root, "a.slice/b.service/memory.current", "100\n");
+        assert_eq!(left("0::/a.slice/b.service\n"), Some(2500));
+        write(root, "a.slice/b.service/memory.max", "1000\n");
+        assert_eq!(left("0::/a.slice/b.service\n"), Some(900));
+        assert_eq!(left("0::/\n"), None);
+        // The first, where another line names the memory.
+        let groups = "12:cpu,cpuacct:/docker/77\n4:memory:/docker/77\n0::/\n";
+        assert_eq!(left(groups), None);
+        write(root, "memory/memory.limit_in_bytes", "9223372036854771712\n");
+        write(root, "memory/memory.usage_in_bytes", "1000\n");
+        assert_eq!(left(groups), Some(9_223_372_036_854_770_712));
+        // A container sees its own group as the outermost, without the path.
+        write(root, "memory/memory.limit_in_bytes", "4000\n");
+        let statistics = "inactive_file 1\ntotal_inactive_file 200\n";
+        write(root, "memory/memory.stat", statistics);
+        assert_eq!(left(groups), Some(3200));
+        assert_eq!(left("no such line\n"), None);
     }
 
     #[cfg(target_os = "linux")]

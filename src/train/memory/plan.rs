@@ -26,7 +26,7 @@ pub struct MemoryPlan {
     /// AdamW's two moments of trained weights.
     pub moments: u64,
     /// Copies of weights and moments: of the best evaluation, and of a checkpoint that is
-    /// being written.
+    /// being written. Those of a model on a GPU are in the CPU's memory and not counted.
     pub copies: u64,
     /// Weights in bfloat16.
     pub short_weights: u64,
@@ -166,12 +166,11 @@ impl Planner {
         let backbone = model.backbone();
         let trained = Trained::of(model, config);
         let weights = sum(&model.files().weights);
-        let best = if copies.best { trained.all() } else { 0 };
-        let checkpoint = if copies.checkpoint {
-            weights + 2 * trained.all()
-        } else {
-            0
-        };
+        // Copies are in the CPU's memory, wherever the model is.
+        let on_cpu = backbone.device() == Device::Cpu;
+        let counted = |made: bool, bytes: u64| if made && on_cpu { bytes } else { 0 };
+        let best = counted(copies.best, trained.all());
+        let checkpoint = counted(copies.checkpoint, weights + 2 * trained.all());
         Self {
             shape: Shape::of(backbone.config(), backbone.device(), backbone.precision()),
             checkpointing: config.gradient_checkpointing,

@@ -1,12 +1,13 @@
 //! What comes after an optimizer step: the log, an evaluation, a checkpoint, the end.
 
 use super::Run;
+use crate::data::Dataset;
 use crate::encode::Inputs;
 use crate::error::Result;
-use crate::fine_tuner::FineTuner;
+use crate::fine_tuner::{FineTuner, ItemOf};
 use crate::train::callback::{Callback, Control};
 use crate::train::config::EvalEvery;
-use crate::train::evaluation::evaluate_on;
+use crate::train::evaluation::{evaluate_on, row_lengths};
 use crate::train::report::{EvalRecord, LogRecord, StepRecord, Stopped};
 use crate::train::saver::Saver;
 use crate::train::warning::Warning;
@@ -24,24 +25,51 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
             EvalEvery::Epoch => self.epoch_ends(),
             EvalEvery::Steps(every) => step.is_multiple_of(every),
         };
-        let mut is_best = false;
-        if (evaluation_due || run_ends) && !self.has_ended() {
-            is_best = self.evaluate()?;
+        let due = |saver: &Saver| saver.is_due(step, self.epoch_ends());
+        let due = self.saver.as_ref().is_some_and(due);
+        if due {
+            self.state.back_to = Some(step);
         }
+        let dev = self.dev.filter(|_| (evaluation_due || run_ends) && !self.has_ended());
+        // Once for each step.
+        let dev = dev.filter(|_| self.state.evaluated_at != Some(step));
+        // Before the evaluation, which may fail, or end the process.
+        if (due || run_ends && dev.is_some()) && !self.is_saved() {
+            self.save()?;
+        }
+        let is_best = match dev.map(|dev| self.evaluate(dev)) {
+            None => false,
+            Some(Ok(is_best)) => is_best && self.config.keep_best,
+            Some(Err(error)) => {
+                self.save_steps();
+                return Err(error);
+            }
+        };
         if run_ends {
             self.state.stopped.get_or_insert(Stopped::Finished);
         }
-        let is_best = is_best && self.config.keep_best;
-        let due = |saver: &Saver| saver.is_due(step, self.epoch_ends());
-        let due = self.saver.as_ref().is_some_and(due);
-        if due || is_best {
+        if is_best {
             self.state.back_to = Some(step);
         }
-        let is_saved = self.saver.as_ref().is_some_and(|saver| saver.has(step));
-        if self.has_ended() || is_best || due && !is_saved {
+        if self.has_ended() || is_best || dev.is_some() && self.is_saved() {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Whether the newest checkpoint is of this step.
+    fn is_saved(&self) -> bool {
+        let step = self.state.global_step;
+        self.saver.as_ref().is_some_and(|saver| saver.has(step))
+    }
+
+    /// Writes a checkpoint for a run that is about to end with an error, which is the one to tell.
+    fn save_steps(&mut self) {
+        if !self.is_saved()
+            && let Err(error) = self.save()
+        {
+            log::error!("{}", error.chain());
+        }
     }
 
     pub(super) fn log(&mut self, record: StepRecord) {
@@ -56,13 +84,13 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
         }
     }
 
-    /// Evaluates on the development set, once for each step; returns whether this is
-    /// the best evaluation so far.
-    fn evaluate(&mut self) -> Result<bool> {
+    /// Evaluates on the development set; returns whether this is the best evaluation so far.
+    fn evaluate(&mut self, dev: &dyn Dataset<Item = ItemOf<M>>) -> Result<bool> {
         let step = self.state.global_step;
-        let Some(dev) = self.dev.filter(|_| self.state.evaluated_at != Some(step)) else {
-            return Ok(false);
-        };
+        // Rows are sorted by them, so that a set which changes may keep them.
+        if self.dev_lengths.len() != dev.len() {
+            self.dev_lengths = row_lengths(self.model, dev)?;
+        }
         let cached = |inputs: &mut Inputs| match &mut self.cache {
             Some(cache) => cache.attach(self.model, inputs),
             None => Ok(()),
@@ -74,15 +102,16 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
             true => Control::Stop,
             false => Control::Continue,
         };
-        let batch_size = self.config.eval_batch_size;
-        let Some(evaluation) = evaluate_on(self.model, dev, batch_size, cached, control)? else {
+        let (lengths, batch_size) = (&self.dev_lengths, self.config.eval_batch_size);
+        let evaluated = evaluate_on(self.model, dev, lengths, batch_size, cached, control);
+        let Some(evaluation) = evaluated? else {
             self.state.stopped = Some(Stopped::Callback);
             return Ok(false);
         };
-        self.state.evaluated_at = Some(step);
         let name = self.config.metric_name();
         let value = evaluation.main(name.unwrap_or(self.model.main_metric()))?;
         let is_best = self.best.offer(value, step, &self.changing)?;
+        self.state.evaluated_at = Some(step);
         let record = EvalRecord::new(step, self.state.epoch, &evaluation);
         for callback in self.callbacks.iter_mut() {
             if callback.on_evaluate(&record, is_best) == Control::Stop {

@@ -95,13 +95,12 @@ impl<M: FineTuner> Run<'_, '_, M> {
         Ok(())
     }
 
+    /// Writes the checkpoint of this step, or only its state where the rest is written already.
     pub(super) fn save(&mut self) -> Result<()> {
         let Some(saver) = &mut self.saver else {
             return Ok(());
         };
         let backbone = self.model.backbone();
-        let mut files = self.model.files();
-        files.weights = copies(&files.weights)?;
         self.state.best = self.best.record();
         self.state.runtime = self.earlier + self.start.elapsed().as_secs_f64();
         let generator = native::generator_state(backbone.device());
@@ -109,13 +108,20 @@ impl<M: FineTuner> Run<'_, '_, M> {
         let mut state = self.state.clone();
         // A run that was interrupted goes on when it is resumed.
         state.stopped = state.stopped.filter(|why| *why != Stopped::Callback);
+        let back_to = self.state.back_to;
+        let back_to = back_to.filter(|_| self.config.on_not_finite.goes_back());
+        let needed = [self.best.step_to_restore(), back_to];
+        if saver.has(state.global_step) {
+            saver.renew(state, needed);
+            return Ok(());
+        }
+        let mut files = self.model.files();
+        files.weights = copies(&files.weights)?;
         let snapshot = Snapshot {
             files,
             optimizer: copies(&self.optimizer.state())?,
             state,
         };
-        let back_to = self.state.back_to;
-        let back_to = back_to.filter(|_| self.config.on_not_finite.goes_back());
-        saver.write(snapshot, [self.best.step_to_restore(), back_to])
+        saver.write(snapshot, needed)
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Run<'a, 'c, M: FineTuner> {
     callbacks: &'a mut [Box<dyn Callback + 'c>],
     model: &'a M,
     dev: Option<&'a dyn Dataset<Item = ItemOf<M>>>,
+    /// Of each row, in tokens; none before the first evaluation.
+    dev_lengths: Vec<u32>,
     plan: Plan,
     optimizer: AdamW,
     /// What the run may change: the weights that it trains, and what a forward pass moves by
@@ -112,13 +114,14 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         let memory = config.memory.bytes(device, planner.weights())?;
         let layers = model.backbone().config().num_hidden_layers as usize;
         let optimizer = AdamW::new(trainable, config.optimizer)?
-            .with_rate_factors(|name| config.rate_factor(layers, name));
+            .with_rate_factors(|name| config.rate_factor(layers, name))?;
         let metric = config.metric_name().unwrap_or(model.main_metric());
         Ok(Self {
             config,
             callbacks,
             model,
             dev,
+            dev_lengths: Vec::new(),
             plan,
             optimizer,
             changing,
@@ -165,7 +168,8 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
         for callback in self.callbacks.iter_mut() {
             callback.on_start(&self.plan);
         }
-        if self.config.cache_frozen && self.model.training_collator()?.draws() {
+        let collator = self.model.training_collator()?;
+        if self.config.cache_frozen && collator.draws() {
             let rule = "false where the inputs of a row are others in each epoch";
             return Err(Error::config("cache_frozen", rule, true));
         }
@@ -173,8 +177,9 @@ impl<'a, 'c, M: FineTuner> Run<'a, 'c, M> {
             let layers = self.model.backbone().config().num_hidden_layers as usize;
             let frozen = self.config.freeze.frozen_layers(layers);
             let mut cache = FrozenCache::new(frozen, cache_memory);
-            for data in [Some(train), self.dev].into_iter().flatten() {
-                cache.fill(self.model, data)?;
+            cache.fill(self.model, &collator, train)?;
+            if let Some(dev) = self.dev {
+                cache.fill(self.model, &self.model.collator()?, dev)?;
             }
             self.cache = Some(cache);
         }

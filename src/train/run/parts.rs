@@ -61,8 +61,9 @@ impl<M: FineTuner> Run<'_, '_, M> {
         };
         let whole = match self.config.tokens_per_batch {
             Some(tokens) => (tokens / longest.max(1)).max(1),
-            None => self.config.batch_size.min(lengths.len()),
+            None => self.config.batch_size,
         };
+        let whole = whole.min(lengths.len());
         let (whole, one) = (vec![longest; whole], vec![longest]);
         let of_whole = self.planned(&whole, self.accumulates());
         let (rows, plan) = match self.model.may_split_batches() && whole.len() > 1 {
@@ -103,7 +104,9 @@ impl<M: FineTuner> Run<'_, '_, M> {
         }
         let fitting = match self.state.memory {
             // Of a whole batch, so that the last one of a pass is not cut smaller.
-            None if self.config.tokens_per_batch.is_none() => self.config.batch_size,
+            None if self.config.tokens_per_batch.is_none() => {
+                self.config.batch_size.min(self.plan.train_samples)
+            }
             None => whole,
             Some(budget) => {
                 let mut lengths: Vec<usize> =

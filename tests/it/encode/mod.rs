@@ -1,3 +1,4 @@
 mod batch;
 mod long_text;
 mod tokenizer;
+pub mod tokenizer_folders;

@@ -174,10 +174,12 @@ fn settings_of_the_library_are_passed_on() {
     let saved = |out: &str| read_json(bench.0.path().join(out).join("config.json"));
     assert_eq!(saved("dropout")["classifier_dropout"], 0.5);
     assert_eq!(saved("encoder")["hidden_dropout_prob"], 0.4);
-    // The same numbers for less memory.
-    assert_eq!(
-        run("tape", "--gradient-checkpointing")["train_loss"],
-        plain["train_loss"]
+    // The same numbers for less memory, but for rounding.
+    let loss = |results: &Value| results["train_loss"].as_f64().expect("a loss");
+    let taped = run("tape", "--gradient-checkpointing");
+    assert!(
+        (loss(&taped) - loss(&plain)).abs() < 1e-3,
+        "{taped} {plain}"
     );
     let (status, errors) = bench.fails(
         "text_classification",

@@ -14,6 +14,7 @@ macro_rules! reads_as_classifier {
 
 mod checkpointing;
 mod evaluation;
+mod failed_evaluation;
 mod features;
 mod freeze;
 mod frozen_cache;
@@ -22,10 +23,13 @@ mod hostile_state;
 mod memory;
 mod not_finite;
 mod optimizer;
+mod panics;
 mod parity;
 mod resume;
 mod stop_flag;
 mod trainer;
 mod warnings;
+
+pub use trainer::classifier;
 
 type Weights = std::collections::BTreeMap<String, bertfit::tch::Tensor>;

@@ -186,6 +186,19 @@ fn numbers_out_of_range_are_named() {
 }
 
 #[test]
+fn a_rate_factor_that_is_no_number_is_refused() {
+    for wrong in [f64::NAN, f64::INFINITY, -1.0] {
+        let refused = setting()
+            .optimizer
+            .with_rate_factors(|name| if name == "vector" { wrong } else { 1.0 });
+        let expected =
+            format!("`rate factor` must be finite and at least 0, got {wrong} for `vector`");
+        assert_eq!(refused.expect_err("no number").to_string(), expected);
+    }
+    setting().optimizer.with_rate_factors(|_| 0.0).expect("factors");
+}
+
+#[test]
 fn half_precision_weights_are_refused() {
     let weight = Tensor::zeros([2], (Kind::Half, Device::Cpu));
     let weights = BTreeMap::from([("a".to_owned(), weight)]);
@@ -245,12 +258,18 @@ fn a_table_with_sparse_gradients_moves_as_with_dense_ones() {
             by_rows.load_state(&state).expect("the state");
         }
     }
+    // The dense ones are libtorch's kernel's.
+    let same = |name: &str, ours: &Tensor, theirs: &Tensor| match cfg!(target_arch = "x86_64") {
+        true => assert!(ours == theirs, "{name} differs"),
+        // Where it takes fused multiply-adds elsewhere is not known.
+        false => assert_close(name, ours, theirs, 1e-6),
+    };
     for (name, weight) in &sparse {
-        assert_close(name, weight, &dense[name], 1e-6);
+        same(name, weight, &dense[name]);
     }
     let (by_rows, whole) = (by_rows.state(), whole.state());
     for (name, tensor) in &by_rows {
-        assert_close(name, tensor, &whole[name], 1e-6);
+        same(name, tensor, &whole[name]);
     }
     let padding = by_rows["table.exp_avg_sq"].get(7).abs().max();
     assert_eq!(padding.double_value(&[]), 0.0);
@@ -273,7 +292,8 @@ fn a_weight_with_a_factor_moves_as_in_an_optimizer_with_that_rate() {
             .iter()
             .map(|(name, x)| (name.clone(), x.shallow_clone()));
         let optimizer = AdamW::new(shared.collect(), AdamWConfig::default());
-        let mut optimizer = optimizer.expect("an optimizer").with_rate_factors(factor);
+        let optimizer = optimizer.and_then(|optimizer| optimizer.with_rate_factors(factor));
+        let mut optimizer = optimizer.expect("an optimizer");
         for (rate, is_sparse) in MOVES {
             for weight in weights.values() {
                 let row = Tensor::from_slice(&[1_i64, 1]);

@@ -52,7 +52,9 @@ pub fn run(victim: &Victim, kills: usize) -> Result<Vec<Figure>> {
                 () if has(".checkpoint-", ".tmp") => &mut hits.writing,
                 () if has(".checkpoint-", ".old") => &mut hits.removing,
                 () if has(".run.", ".tmp") => &mut hits.saving,
-                () if names(&out)?.is_empty() => &mut hits.before_any,
+                () if names(&out)?.iter().all(|name| name.ends_with(".lock")) => {
+                    &mut hits.before_any
+                }
                 () => &mut hits.other,
             };
             *hit += 1;
