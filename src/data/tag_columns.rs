@@ -219,7 +219,7 @@ impl Reading<'_> {
             return Ok(());
         };
         let here = self.sentences.len();
-        self.doubts.retain(|doubt| doubt.sentence != here);
+        while self.doubts.pop_if(|doubt| doubt.sentence == here).is_some() {}
         self.columns.file.leave_out(error)
     }
 

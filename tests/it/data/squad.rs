@@ -269,17 +269,17 @@ fn what_is_not_of_the_form_is_refused_with_its_place() {
         ),
         (
             "{\"data\": [{\"context\": \"a\",\n\"question\": \"b\"}]}",
-            "a.json is not valid: missing field `id` at line 2 column 15".to_owned(),
+            "a.json is not valid: missing field `id` at line 2 column 17".to_owned(),
         ),
         (
             "{\"data\": [{\"paragraphs\": [{\"context\": \"a\", \"qas\": [{\"id\": 1}]}]}]}",
-            "a.json is not valid: missing field `question` at line 1 column 65".to_owned(),
+            "a.json is not valid: missing field `question` at line 1 column 60".to_owned(),
         ),
         (
             "{\"id\": 1, \"context\": \"a\", \"question\": \"b\",\n\
              \"answers\": {\"text\": [\"c\"], \"answer_start\": []}}",
             "a.json is not valid: `answers` has 1 in `text`, but 0 in `answer_start` at line 2 \
-             column 44"
+             column 46"
                 .to_owned(),
         ),
         (

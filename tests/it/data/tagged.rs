@@ -225,7 +225,7 @@ fn comments_are_told_from_words_by_their_columns() {
         // Another number of columns: GermEval, CoNLL files of many kinds.
         "#\thttp://example.org [2009]\nAufgrund\tx\tO\nseiner\tx\tB-PER\n\n# b\ngood\tx\tO\n",
         "# sent_id = 1\n# text = a\nAufgrund O\nseiner B-PER\n\n\n# sent_id = 2\ngood O\n",
-        "#\n\n# a b c d e\nAufgrund x O\nseiner x B-PER\n\n#x\ngood x O\n# the very end\n",
+        "#\n\n# a b c d e\nAufgrund x O\nseiner x B-PER\n\n#x\ngood x O\n\n# the end\n",
         // The same number, and a tag that no word has: MultiCoNER.
         "# id 1 domain=en\nAufgrund _ _ O\nseiner _ _ B-PER\n\n# id 2 domain=de\ngood _ _ O\n",
         "# id 1\tdomain=en\nAufgrund\tO\nseiner\tB-PER\n\n# id 2\tdomain=de\ngood\tO\n",
