@@ -155,9 +155,12 @@ impl Labels {
             return Some(name);
         }
         let named = self.names.iter().any(|name| self::number(name).is_some());
-        let id = (self.or_ids && !named && number.fract() == 0.0 && number >= 0.0)
-            .then_some(number as usize);
-        self.names.get(id?).map(String::as_str)
+        let id = number as usize;
+        let is_id = self.or_ids
+            && !named
+            && [id.to_string(), format!("{id}.0")].contains(&label.to_owned());
+        let name = is_id.then(|| self.names.get(id)).flatten();
+        name.map(String::as_str)
     }
 
     /// Number of classes.

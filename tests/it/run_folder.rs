@@ -14,6 +14,7 @@ fn a_folder_with_files_is_refused_unless_it_may_be_overwritten() {
     let folder = RunFolder::create(&path, false).expect("a new folder");
     folder.write_predictions([1, 2]).expect("a file");
     folder.write_answers(&["yes"]).expect("a file");
+    drop(folder);
     let error = RunFolder::create(&path, false)
         .expect_err("not empty")
         .to_string();
@@ -144,7 +145,8 @@ fn rows_that_were_left_out_are_listed() {
         "file": table, "line": 3, "problem": "expected 2 columns, found 1",
     });
     assert_eq!(line, expected);
-    let folder = RunFolder::create(folder.path(), true).expect("the same folder");
+    drop(folder);
+    let folder = RunFolder::create(dir.path().join("run"), true).expect("the same folder");
     folder.write_skipped_rows(&[]).expect("nothing");
     assert!(!path.exists());
 }
