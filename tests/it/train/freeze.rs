@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, ClassCollator, ClassLoss, Example, FineTuner, Freeze, Inputs, Linear,
-    Loss, Result, TorchContext, TrainConfig, Warmup,
+    Backbone, BertClassifier, ClassCollator, ClassLoss, FineTuner, Freeze, Inputs, Linear, Loss,
+    Result, TorchContext, TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
