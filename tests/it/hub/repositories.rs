@@ -149,6 +149,7 @@ fn either_vocabulary_will_do() {
 
     place.hub.state().files.remove("tokenizer.json");
     place.hub.state().commit = commit(2);
+    place.hub.asked();
     let lacks = "`owner/tiny`: vocab.txt from ENDPOINT: the repository has neither vocab.txt nor \
                  tokenizer.json: choose a BERT model";
     place.hub.asked();
