@@ -152,8 +152,7 @@ mod tests {
 
     fn message(bytes: &[u8]) -> String {
         parse(Path::new("vocab.txt"), bytes)
-            .err()
-            .expect("bad")
+            .expect_err("bad")
             .to_string()
     }
 
