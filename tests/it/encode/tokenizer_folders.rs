@@ -115,7 +115,7 @@ fn folders_of_both_releases_give_the_ids_of_transformers_and_so_does_what_is_sav
         let again = Tokenizer::from_dir(saved.path()).expect("the same tokenizer");
         assert_eq!(&encoded(&again, &texts), expected, "{name}, saved");
         // Of one of the two files the same comes out.
-        for (left_out, config) in [("vocab.txt", true), ("tokenizer.json", false)] {
+        for left_out in ["vocab.txt", "tokenizer.json"] {
             fs::remove_file(saved.path().join(left_out)).expect("it is there");
             let one = Tokenizer::from_dir(saved.path()).expect("the other is enough");
             assert_eq!(
@@ -123,7 +123,7 @@ fn folders_of_both_releases_give_the_ids_of_transformers_and_so_does_what_is_sav
                 expected,
                 "{name} without {left_out}"
             );
-            assert_eq!(one.config() == again.config(), config || !config);
+            assert_eq!(one.config(), again.config(), "{name} without {left_out}");
             tokenizer.save(saved.path()).expect("a saved tokenizer");
         }
     }
