@@ -374,7 +374,7 @@ fn what_transformers_would_honour_and_bertfit_does_not_is_refused_by_name() {
         (
             "tokenizer.json/model/vocab",
             json!({"film": 0}),
-            "tokenizer.json: no special token `[UNK]`, `[SEP]`, `[PAD]`, `[CLS]`, `[MASK]`",
+            "tokenizer.json: the added token `[PAD]` has id 0, but its place is 1",
         ),
         (
             "tokenizer.json/added_tokens/0/id",
