@@ -252,7 +252,10 @@ impl TokenizerConfig {
             "added_tokens_decoder".to_owned(),
             json!(self.added_tokens_decoder),
         );
-        map.extend(self.extra.clone());
+        for (key, value) in &self.extra {
+            // A special_tokens_map.json may bring a key that is read elsewhere.
+            map.entry(key).or_insert_with(|| value.clone());
+        }
         map
     }
 

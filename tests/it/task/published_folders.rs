@@ -2,8 +2,9 @@
 //! names or none, with one output, with more rows than tokens.
 
 use bertfit::{
-    Backbone, BertClassifier, BertConfig, BertEmbedder, BertMaskedLm, BertMultiLabelClassifier,
-    BertQuestionAnswerer, BertRegressor, Example, FineTuner, Tokenizer, TrainConfig,
+    Backbone, BertClassifier, BertConfig, BertEmbedder, BertGenerator, BertMaskedLm,
+    BertMultiLabelClassifier, BertQuestionAnswerer, BertRegressor, Example, FineTuner, Generation,
+    Tokenizer, TrainConfig,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -240,4 +241,17 @@ fn a_row_without_a_token_is_filled_in_as_nothing() {
     // Four of 250 are not among them.
     let sum: f32 = fills.iter().map(|fill| fill.score).sum();
     assert!(sum < 1.0 - 1e-6, "{sum}");
+
+    let generator = BertGenerator::builder(dir.path())
+        .max_target_length(9)
+        .build();
+    let generator = generator.expect("a generator");
+    for num_beams in [1, 3] {
+        let generation = Generation {
+            num_beams,
+            ..Generation::default()
+        };
+        let written = generator.generate(&["the film was good"], &generation);
+        assert_eq!(written.expect("a text").len(), 1);
+    }
 }
