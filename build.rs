@@ -9,10 +9,32 @@ use std::process::Command;
 const SOURCES: &str = "src/native";
 const DOOR: &str = "src/native/door.cpp";
 const ABSENT: &str = "src/native/fused/absent.cpp";
-const FUSED: [&str; 3] = [
+const FUSED: [&str; 4] = [
     "src/native/fused/attention.cpp",
     "src/native/fused/dense.cpp",
+    "src/native/fused/path.cpp",
     "src/native/fused/token_loss.cpp",
+];
+
+/// A path of the processor: what is compiled for it, and for which features.
+type CpuPath = (&'static str, &'static [&'static str]);
+const BASE: CpuPath = ("src/native/fused/for_base.cpp", &[]);
+const AVX2: &[&str] = &["-mavx2", "-mfma", "-mbmi", "-mbmi2"];
+const AVX512: &[&str] = &[
+    "-mavx512f",
+    "-mavx512bw",
+    "-mavx512cd",
+    "-mavx512dq",
+    "-mavx512vl",
+    "-mavx2",
+    "-mfma",
+    "-mbmi",
+    "-mbmi2",
+];
+/// `src/native/fused/path.cpp` asks for the same features before it takes one of them.
+const X86: [CpuPath; 2] = [
+    ("src/native/fused/for_avx2.cpp", AVX2),
+    ("src/native/fused/for_avx512.cpp", AVX512),
 ];
 
 /// Asks the Python that torch-sys asks for what it was told by it.
@@ -45,12 +67,17 @@ fn main() {
         build.file(ABSENT).flag("/std:c++17");
     } else {
         build.flag("-std=c++17").flag("-fvisibility=hidden");
-        // They are made of vectors, which are an extension of GCC and Clang, and would be
-        // slow beyond use without optimization.
         build.files(FUSED).opt_level(3).flag("-ffp-contract=fast");
         build.flag_if_supported("-Wno-psabi");
         println!("cargo:rustc-cfg=fused");
         build.define("_GLIBCXX_USE_CXX11_ABI", &abi[..]);
+        let x86 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+        if x86 {
+            build.define("X86_PATHS", None);
+        }
+        for path in [BASE].into_iter().chain(X86.into_iter().filter(|_| x86)) {
+            build.objects(compiled(path));
+        }
     }
     build.compile("bertfit_door");
 
@@ -59,6 +86,25 @@ fn main() {
     if let (false, Some(library)) = (msvc, library) {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library.display());
     }
+}
+
+/// The kernels of a path. They are made of vectors, which are an extension of GCC and Clang, and
+/// would be slow beyond use without optimization.
+fn compiled((file, features): CpuPath) -> Vec<PathBuf> {
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .file(file)
+        .warnings(false)
+        .opt_level(3)
+        .flag("-std=c++17")
+        .flag("-fvisibility=hidden")
+        .flag("-ffp-contract=fast")
+        .flag_if_supported("-Wno-psabi");
+    for feature in features {
+        build.flag(feature);
+    }
+    build.compile_intermediates()
 }
 
 /// The folders of libtorch's headers and its C++ ABI, found as torch-sys finds them.

@@ -12,11 +12,13 @@ mod recipe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertMaskedLm, Error, Example, Fill, FineTuner, Masking, Result, Table, TokenBlocks};
+use bertfit::{BertMaskedLm, Error, Example, Fill, FineTuner, Masking, Result, TokenBlocks};
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
+use recipe::rows::first;
+use recipe::tables::Dialect;
 use recipe::{Common, Flags, Sets, configured, in_file};
 
 /// Fits a BERT to plain texts by hiding tokens; evaluates; fills in the [MASK]s of a file.
@@ -27,6 +29,8 @@ struct Args {
     /// Column of the text, by name
     #[arg(long, default_value = "text")]
     text_column: String,
+    #[command(flatten)]
+    dialect: Dialect,
     /// Share of the tokens to hide
     #[arg(long, default_value_t = 0.15)]
     mlm_probability: f64,
@@ -47,6 +51,7 @@ impl Flags for Args {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.dialect.check(&self.common)?;
         self.masking().validate().map_err(|error| error.chain())
     }
 }
@@ -67,10 +72,15 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| Table::open(path).text(&args.text_column[..]).read_texts();
+    let read = |path: &PathBuf| {
+        let table = args.dialect.table(path, common);
+        table.text(&args.text_column[..]).read_texts()
+    };
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
+    let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
     let test = common.test.as_ref().map(read).transpose()?;
+    let test = test.map(|rows| first(rows, common.rows.max_predict_samples));
     let builder = match &train {
         Some(_) => configured!(common, BertMaskedLm::builder(model)),
         None => configured!(common, BertMaskedLm::saved(model)),

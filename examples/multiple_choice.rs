@@ -1,4 +1,5 @@
-//! Chooses the right ending of a question: fits, evaluates and predicts on JSON lines.
+//! Chooses the right ending of a question: fits, evaluates and predicts on JSON lines in the forms
+//! of SWAG, HellaSwag, RACE, CommonsenseQA and their like.
 //!
 //!     cargo run --release --example multiple_choice -- \
 //!         --model target/models/all-MiniLM-L6-v2 --out target/chooser \
@@ -13,6 +14,8 @@ use bertfit::{BertMultipleChoice, ChoiceFile, Result};
 use clap::Parser;
 use serde_json::json;
 
+use recipe::labels::{HeadArgs, with_head};
+use recipe::rows::{TestArgs, first};
 use recipe::{Common, Flags, Sets, configured};
 
 /// Fits a BERT to choose endings of questions; evaluates; predicts. Files are JSON lines or Parquet.
@@ -20,15 +23,23 @@ use recipe::{Common, Flags, Sets, configured};
 struct Args {
     #[command(flatten)]
     common: Common,
-    /// Key of the question; default `question`, `sent1` or `context`
+    #[command(flatten)]
+    test: TestArgs,
+    #[command(flatten)]
+    head: HeadArgs,
+    /// Key of the question; default question, sent2, ctx_b, question_stem, goal or sentence
     #[arg(long)]
     text_column: Option<String>,
-    /// Key of the endings; default `endings` or `choices`
+    /// Key of the text that the question is about, or none; default context, article, passage, ctx,
+    /// sent1, ctx_a, premise or text
+    #[arg(long)]
+    context_column: Option<String>,
+    /// Key of the endings; default endings, choices, options or answers, or ending0, ending1, …
     #[arg(long)]
     pair_column: Option<String>,
-    /// Key of the index of the right ending
-    #[arg(long, default_value = "label")]
-    label_column: String,
+    /// Key of the right ending: its index, letter or text; default label, answer or answerKey
+    #[arg(long)]
+    label_column: Option<String>,
 }
 
 impl Flags for Args {
@@ -44,7 +55,16 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let file = |path: &PathBuf| {
-        let mut file = ChoiceFile::open(path).label(&args.label_column);
+        let mut file = ChoiceFile::open(path);
+        if let Some(skipped) = common.rows.skipping() {
+            file = file.skip_bad_rows(skipped);
+        }
+        if let Some(label) = &args.label_column {
+            file = file.label(label);
+        }
+        if let Some(context) = args.context_column.as_deref() {
+            file = file.context(Some(context).filter(|&key| key != "none"));
+        }
         if let Some(question) = &args.text_column {
             file = file.question(question);
         }
@@ -56,17 +76,22 @@ fn run(args: &Args) -> Result<ExitCode> {
     let read = |path: &PathBuf| file(path).read();
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
+    let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
     // A file without labels is there to be predicted.
     let (test, has_label) = match common.test.as_ref().map(file) {
-        Some(file) if file.has_label()? => (Some(file.read()?), true),
-        Some(file) => (Some(file.read_questions()?), false),
+        Some(file) if args.test.no_test_labels => (Some(file.read_questions()?), false),
+        Some(file) => {
+            let (rows, has_label) = file.read_if_labelled()?;
+            (Some(rows), has_label)
+        }
         None => (None, false),
     };
+    let test = test.map(|rows| first(rows, common.rows.max_predict_samples));
     let builder = match &train {
         Some(_) => configured!(common, BertMultipleChoice::builder(model)),
         None => configured!(common, BertMultipleChoice::saved(model)),
     };
-    let mut chooser = builder.build()?;
+    let mut chooser = with_head!(args.head, builder).build()?;
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),

@@ -24,6 +24,8 @@ use bertfit::{
 use clap::Parser;
 use serde_json::{Value, json};
 
+use recipe::rows::{TestArgs, first};
+use recipe::tables::Dialect;
 use recipe::{Common, Flags, Sets, column, configured};
 
 const NEGATIVES: &str = "multiple_negatives";
@@ -52,6 +54,10 @@ struct Args {
     /// The tables have no header; columns are indexes
     #[arg(long)]
     no_header: bool,
+    #[command(flatten)]
+    dialect: Dialect,
+    #[command(flatten)]
+    test: TestArgs,
     /// What is learnt; default cosine where a label column is named, else multiple_negatives,
     /// to which all pairs of --train are alike
     #[arg(long, value_parser = [NEGATIVES, COSINE, COSENT, TRIPLET, TRIPLET_COSINE])]
@@ -78,6 +84,10 @@ impl Flags for Args {
     fn common(&mut self) -> &mut Common {
         &mut self.common
     }
+
+    fn check(&self) -> Result<(), String> {
+        self.dialect.check(&self.common)
+    }
 }
 
 fn main() -> ExitCode {
@@ -91,7 +101,8 @@ impl Args {
     }
 
     fn table(&self, path: &Path) -> Result<Table> {
-        let mut table = Table::open(path).text(column(&self.text_column, self.no_header)?);
+        let table = self.dialect.table(path, &self.common);
+        let mut table = table.text(column(&self.text_column, self.no_header)?);
         if let Some(pair) = self.column(&self.pair_column)? {
             table = table.pair(pair);
         }
@@ -157,8 +168,11 @@ impl Args {
 
     /// The rows of the test file to compare, if something is known of them.
     fn known_test(&self, path: &Path) -> Result<Option<Vec<EmbeddingExample>>> {
-        match self.known(&self.table(path)?)? {
+        let table = self.table(path)?;
+        match self.known(&table)? {
+            _ if self.test.no_test_labels => Ok(None),
             (false, None) => Ok(None),
+            (true, None) => table.read_scored_pairs_if_labelled(None),
             _ => self.evaluated(path).map(Some),
         }
     }
@@ -192,13 +206,15 @@ fn run(args: &Args) -> Result<ExitCode> {
     let read = |path: &Option<PathBuf>, read: &dyn Fn(&Path) -> Result<Vec<EmbeddingExample>>| {
         path.as_deref().map(read).transpose()
     };
-    let mut train = read(&common.train, &|path| args.train(path))?;
-    let mut dev = read(&common.dev, &|path| args.evaluated(path))?;
+    let train = read(&common.train, &|path| args.train(path))?;
+    let dev = read(&common.dev, &|path| args.evaluated(path))?;
+    let (mut train, mut dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
     let mut test = None;
     let mut texts = Vec::new();
     if let Some(path) = &common.test {
-        test = args.known_test(path)?;
-        texts = args.table(path)?.read_texts()?;
+        let most = common.rows.max_predict_samples;
+        test = args.known_test(path)?.map(|rows| first(rows, most));
+        texts = first(args.table(path)?.read_texts()?, most);
     }
     let files = || [&train, &dev, &test].into_iter().flatten();
     let highest = args.max_score.unwrap_or_else(|| highest_score(files()));

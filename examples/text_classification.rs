@@ -10,17 +10,20 @@
 
 mod recipe;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bertfit::{
-    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Example, Labels, LongText,
-    Predictions, Result, TextWindows, WindowPooling,
+    BertClassifier, BertConfig, BertMultiLabelClassifier, BertRegressor, Dataset, Error, Example,
+    IndexedTable, Labels, LongText, Predictions, Result, Subset, Table, TextWindows, WindowPooling,
 };
 use clap::Parser;
 use serde_json::{Map, Value, json};
 
-use recipe::tables::{TableArgs, Test, texts};
+use recipe::class_loss::LossArgs;
+use recipe::labels::{HeadArgs, LabelArgs, saved_labels, with_head, with_labels_of_dev};
+use recipe::rows::{TestArgs, first};
+use recipe::tables::{TableArgs, Test, parse_delimiter, texts};
 use recipe::{Common, Flags, Sets, configured};
 
 const SINGLE: &str = "single_label_classification";
@@ -35,6 +38,17 @@ struct Args {
     common: Common,
     #[command(flatten)]
     tables: TableArgs,
+    #[command(flatten)]
+    test: TestArgs,
+    #[command(flatten)]
+    labels: LabelArgs,
+    #[command(flatten)]
+    head: HeadArgs,
+    #[command(flatten)]
+    loss: LossArgs,
+    /// What stands between several labels or numbers of a row; default a comma
+    #[arg(long, value_parser = parse_delimiter)]
+    label_delimiter: Option<char>,
     /// What the labels are: one class, several between commas, or a number (several between
     /// commas); default as the fitted model has it, or as the first labels of --train look
     #[arg(long, value_parser = [SINGLE, MULTI, REGRESSION])]
@@ -57,6 +71,31 @@ struct Args {
 }
 
 impl Args {
+    fn table(&self, path: &Path) -> Result<Table> {
+        let table = self.tables.table(path, &self.common)?;
+        Ok(match self.label_delimiter {
+            Some(delimiter) => table.label_delimiter(delimiter),
+            None => table,
+        })
+    }
+
+    /// Whether the model is fitted already, and keeps its head.
+    fn is_fitted(&self) -> Result<bool> {
+        let fitted = recipe::is_fitted(&self.common.model, "ForSequenceClassification")?;
+        Ok(fitted && !self.head.fresh_head)
+    }
+
+    /// Which flag is given that another problem type has no use for.
+    fn useless(&self, problem_type: &str) -> std::result::Result<(), String> {
+        let flag = match problem_type {
+            SINGLE => return Ok(()),
+            REGRESSION if self.labels.given() => Some("--labels"),
+            _ => self.loss.given(),
+        };
+        let refuse = |flag| Err(format!("{flag} is not of the problem type {problem_type}"));
+        flag.map_or(Ok(()), refuse)
+    }
+
     fn long_text(&self) -> Option<LongText> {
         Some(match self.truncation.as_deref()? {
             "tail" => LongText::Tail,
@@ -77,7 +116,7 @@ impl Args {
 /// The settings that the builders of all three tasks have.
 macro_rules! built {
     ($args:expr, $builder:expr) => {{
-        let builder = configured!($args.common, $builder);
+        let builder = with_head!($args.head, configured!($args.common, $builder));
         match $args.long_text() {
             Some(long_text) => builder.long_text(long_text),
             None => builder,
@@ -91,6 +130,11 @@ impl Flags for Args {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.tables.dialect.check(&self.common)?;
+        self.loss.check()?;
+        if let Some(problem_type) = &self.problem_type {
+            self.useless(problem_type)?;
+        }
         let windows = self.truncation.as_deref() == Some("windows");
         let of_windows = [
             ("--doc-stride", self.doc_stride.is_some()),
@@ -115,7 +159,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
-    match problem_type(args)?.as_str() {
+    let problem_type = problem_type(args)?;
+    if let Err(problem) = args.useless(&problem_type) {
+        return Err(Error::config("flags", "of the problem type", problem));
+    }
+    match problem_type.as_str() {
         MULTI => several_classes(args),
         REGRESSION => numbers(args),
         _ => one_class(args),
@@ -128,18 +176,20 @@ fn problem_type(args: &Args) -> Result<String> {
     if let Some(problem_type) = &args.problem_type {
         return Ok(problem_type.clone());
     }
-    if recipe::is_fitted(model, "ForSequenceClassification")? {
-        let saved = BertConfig::from_dir(model)?.problem_type;
-        return Ok(saved.unwrap_or(SINGLE.to_owned()));
+    if args.is_fitted()? {
+        let config = BertConfig::from_dir(model)?;
+        // One output gives a number, as transformers has it.
+        let usual = [SINGLE, REGRESSION][usize::from(config.num_labels() == 1)];
+        return Ok(config.problem_type.unwrap_or(usual.to_owned()));
     }
     Ok(match &args.common.train {
-        Some(path) => args.tables.table(path)?.problem_type()?.to_owned(),
+        Some(path) => args.table(path)?.problem_type()?.to_owned(),
         None => SINGLE.to_owned(),
     })
 }
 
 fn sets<'a, L: Clone + Sync>(
-    train: Option<&'a dyn bertfit::Dataset<Item = Example<L>>>,
+    train: Option<&'a dyn Dataset<Item = Example<L>>>,
     dev: Option<&'a Vec<Example<L>>>,
     test: Option<&'a Test<L>>,
 ) -> Sets<'a, Example<L>> {
@@ -153,29 +203,63 @@ fn sets<'a, L: Clone + Sync>(
 
 fn one_class(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let index = |path: &PathBuf| args.tables.table(path)?.index();
-    let train = common.train.as_ref().map(index).transpose()?;
+    let index = |labels: &Labels| {
+        let path = common.train.as_ref();
+        path.map(|path| args.table(path)?.known_labels(labels).index())
+            .transpose()
+    };
+    let named = args.labels.labels()?;
+    let keeps_labels = named.is_none() && common.train.is_none();
+    let (labels, train) = match named {
+        Some(labels) => {
+            let train = index(&labels)?;
+            (labels, train)
+        }
+        None if common.train.is_none() || args.is_fitted()? => {
+            let labels = saved_labels(model)?;
+            let train = index(&labels)?;
+            (labels, train)
+        }
+        None => found_labels(args)?,
+    };
+    let parts = train.as_ref().map(|train| parts(common, train));
+    let (train, share) = parts.transpose()?.unzip();
+    let counts = || {
+        let mut counts = vec![0; labels.len()];
+        let train: &dyn Dataset<Item = Example> = match &train {
+            Some(train) => train,
+            None => return Ok(counts),
+        };
+        for row in 0..train.len() {
+            counts[labels.id(&train.get(row)?.label)? as usize] += 1;
+        }
+        Ok(counts)
+    };
     // Without a table to train on, a fitted classifier; else one that is fitted and knows
     // the table's labels, or an encoder to fit.
-    let mut classifier = match &train {
-        None => built!(args, BertClassifier::saved(model)).build(),
-        Some(train) => {
-            let builder = built!(args, BertClassifier::builder(model));
-            match recipe::is_fitted(model, "ForSequenceClassification")? {
-                true => builder.build(),
-                false => builder.labels(train.labels().names()).build(),
-            }
-        }
-    }?;
-    let labels = classifier.labels().clone();
-    let read = |path: &PathBuf| args.tables.table(path)?.known_labels(&labels).read();
-    let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
-    let sets = sets(
-        train.as_ref().map(|train| train as _),
+    let builder = match &common.train {
+        None => built!(args, BertClassifier::saved(model)),
+        Some(_) => built!(args, BertClassifier::builder(model)),
+    };
+    let builder = match keeps_labels {
+        true => builder,
+        false => builder.labels(labels.names()),
+    };
+    let mut classifier = builder.loss(args.loss.loss(&labels, counts)?).build()?;
+    let table = |path: &PathBuf| Ok(args.table(path)?.known_labels(&labels));
+    let dev = common.dev.as_ref().map(|path| table(path)?.read());
+    let dev = dev
+        .transpose()?
+        .map(|rows| first(rows, common.rows.max_eval_samples));
+    let test = Test::read(common, &args.test, table, Table::read_if_labelled)?;
+    let mut sets = sets(
+        train.as_ref().map(|rows| rows as _),
         dev.as_ref(),
         test.as_ref(),
     );
+    if let Some(Some(share)) = &share {
+        sets.dev = Some(share);
+    }
     common.run(
         &mut classifier,
         sets,
@@ -184,45 +268,99 @@ fn one_class(args: &Args) -> Result<ExitCode> {
     )
 }
 
+/// The classes of --train, and those that --dev has besides; and the rows of --train.
+fn found_labels(args: &Args) -> Result<(Labels, Option<IndexedTable>)> {
+    let common = &args.common;
+    let Some(path) = &common.train else {
+        return Err(Error::config("labels", "of --train", "none"));
+    };
+    let table = args.table(path)?;
+    if let Some(labels) = table.class_names()? {
+        let train = table.known_labels(&labels).index()?;
+        return Ok((labels, Some(train)));
+    }
+    let mut train = table.index()?;
+    let dev = common.dev.as_ref().map(|path| args.table(path)?.read());
+    let dev = dev.transpose()?.unwrap_or_default();
+    let of_dev = dev.into_iter().map(|row| row.label);
+    let labels = with_labels_of_dev(train.labels(), of_dev)?;
+    // The first row without a gold label is then an error, or each is left out.
+    if train.labels().len() > labels.len() {
+        train = table.known_labels(&labels).index()?;
+    }
+    Ok((labels, Some(train)))
+}
+
+type Rows<'a> = Box<dyn Dataset<Item = Example> + 'a>;
+
+/// The rows to train on, and those of --dev-share.
+fn parts<'a>(common: &Common, train: &'a IndexedTable) -> Result<(Rows<'a>, Option<Rows<'a>>)> {
+    let rows = &common.rows;
+    match (rows.dev_share, rows.max_train_samples) {
+        (None, None) => Ok((Box::new(train), None)),
+        (None, Some(most)) => Ok((Box::new(Subset::first(train, most)), None)),
+        (Some(_), _) => {
+            let class = |row| Ok(train.get(row)?.label);
+            let classes: Vec<String> = (0..train.len()).map(class).collect::<Result<_>>()?;
+            let (of_train, of_dev) = rows.parts(&classes, common.seed)?;
+            let subset = |rows| Ok::<_, Error>(Box::new(Subset::new(train, rows)?) as Rows<'a>);
+            Ok((subset(of_train)?, of_dev.map(subset).transpose()?))
+        }
+    }
+}
+
 fn objects(predictions: &Predictions) -> Vec<Value> {
     let objects = predictions.iter().enumerate().map(|(row, (label, _))| {
         let scores = predictions.probabilities.row(row).to_vec();
-        json!({"label": label, "scores": named(predictions.classes(), scores)})
+        json!({"label": label, "scores": named_scores(predictions.classes(), scores)})
     });
     objects.collect()
 }
 
-fn named(labels: &Labels, scores: Vec<f32>) -> Map<String, Value> {
+fn named_scores(labels: &Labels, scores: Vec<f32>) -> Map<String, Value> {
     let names = labels.names().iter().cloned();
     names.zip(scores.into_iter().map(Value::from)).collect()
 }
 
 fn several_classes(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| args.tables.table(path)?.read_lists(',');
-    let train = common.train.as_ref().map(read).transpose()?;
-    let mut classifier = match &train {
-        None => built!(args, BertMultiLabelClassifier::saved(model)).build(),
-        Some(train) => {
-            let builder = built!(args, BertMultiLabelClassifier::builder(model));
-            match recipe::is_fitted(model, "ForSequenceClassification")? {
-                true => builder.build(),
-                false => {
-                    let labels = Labels::sorted(train.iter().flat_map(|row| &row.label))?;
-                    builder.labels(labels.names()).build()
-                }
-            }
-        }
-    }?;
-    let labels = classifier.labels().clone();
-    let read = |path: &PathBuf| {
-        args.tables
-            .table(path)?
-            .known_labels(&labels)
-            .read_lists(',')
+    let named = args.labels.labels()?;
+    let is_fitted = common.train.is_none() || args.is_fitted()?;
+    let known = match named {
+        None if is_fitted => Some(saved_labels(model)?),
+        named => named,
     };
+    let keeps_labels = args.labels.labels()?.is_none() && is_fitted;
+    let read = |path: &PathBuf| {
+        let table = args.table(path)?;
+        match &known {
+            Some(labels) => table.known_labels(labels).read_lists(),
+            None => table.read_lists(),
+        }
+    };
+    let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
+    let labels = match &known {
+        Some(labels) => labels.clone(),
+        None => {
+            let of = |rows: &Option<Vec<Example<Vec<String>>>>| {
+                let rows = rows.iter().flatten();
+                rows.flat_map(|row| row.label.clone()).collect::<Vec<_>>()
+            };
+            with_labels_of_dev(&Labels::sorted(of(&train))?, of(&dev))?
+        }
+    };
+    let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
+    let builder = match &train {
+        None => built!(args, BertMultiLabelClassifier::saved(model)),
+        Some(_) => built!(args, BertMultiLabelClassifier::builder(model)),
+    };
+    let mut classifier = match keeps_labels {
+        true => builder.build(),
+        false => builder.labels(labels.names()).build(),
+    }?;
+    let table = |path: &PathBuf| Ok(args.table(path)?.known_labels(&labels));
+    let test = Test::read(common, &args.test, table, Table::read_lists_if_labelled)?;
     let sets = sets(
         train.as_ref().map(|train| train as _),
         dev.as_ref(),
@@ -236,7 +374,7 @@ fn several_classes(args: &Args) -> Result<ExitCode> {
         let predictions = classifier.predict(texts(&test))?;
         let object = |row: usize| {
             let scores = predictions.probabilities.row(row).to_vec();
-            let scores = named(predictions.classes(), scores);
+            let scores = named_scores(predictions.classes(), scores);
             json!({"labels": predictions.labels(row), "scores": scores})
         };
         Ok((0..texts(&test).len()).map(object).collect())
@@ -245,8 +383,11 @@ fn several_classes(args: &Args) -> Result<ExitCode> {
 
 fn numbers(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| args.tables.table(path)?.read_numbers();
+    let table = |path: &PathBuf| args.table(path);
+    let read = |path: &PathBuf| table(path)?.read_numbers();
     let train = common.train.as_ref().map(read).transpose()?;
+    let dev = common.dev.as_ref().map(read).transpose()?;
+    let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
     let mut regressor = match &train {
         None => built!(args, BertRegressor::saved(model)).build(),
         Some(train) => {
@@ -255,8 +396,7 @@ fn numbers(args: &Args) -> Result<ExitCode> {
             builder.outputs(outputs).build()
         }
     }?;
-    let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
+    let test = Test::read(common, &args.test, table, Table::read_numbers_if_labelled)?;
     let sets = sets(
         train.as_ref().map(|train| train as _),
         dev.as_ref(),

@@ -17,10 +17,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bertfit::{BertGenerator, Example, Generation, Result, StopBeams, TextMetrics};
+use bertfit::{BertGenerator, Example, Generation, Result, StopBeams, Table, TextMetrics};
 use clap::Parser;
 use serde_json::json;
 
+use recipe::rows::TestArgs;
 use recipe::tables::{TableArgs, Test, texts};
 use recipe::{Common, Flags, Sets, configured};
 
@@ -32,6 +33,8 @@ struct Args {
     common: Common,
     #[command(flatten)]
     tables: TableArgs,
+    #[command(flatten)]
+    test: TestArgs,
     /// Most tokens of a text to write, [CLS] and [SEP] counted; default as --max-length
     #[arg(long)]
     max_target_length: Option<usize>,
@@ -73,6 +76,7 @@ impl Flags for Args {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.tables.dialect.check(&self.common)?;
         self.generation().validate().map_err(|error| error.chain())
     }
 }
@@ -100,10 +104,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
-    let read = |path: &PathBuf| args.tables.table(path)?.read();
+    let table = |path: &PathBuf| args.tables.table(path, common);
+    let read = |path: &PathBuf| table(path)?.read();
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
-    let test = Test::read(&args.tables, common.test.as_ref(), read)?;
+    let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
+    let test = Test::read(common, &args.test, table, Table::read_if_labelled)?;
     let mut builder = match &train {
         Some(_) => configured!(common, BertGenerator::builder(model)),
         None => configured!(common, BertGenerator::saved(model)),

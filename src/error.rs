@@ -3,6 +3,7 @@
 
 mod context;
 mod out_of_memory;
+mod shown;
 
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use tch::TchError;
 
 pub(crate) use context::PathContext;
 pub use context::TorchContext;
+pub(crate) use shown::{listed, shown};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -126,7 +128,7 @@ pub enum Error {
     },
 
     /// A label is not one of the model's.
-    #[error("label `{label}` is not one of {}", known.join(", "))]
+    #[error("label `{}` is not one of {}", shown(label), listed(known))]
     UnknownLabel {
         /// The label in question.
         label: String,
@@ -137,7 +139,7 @@ pub enum Error {
     /// The checkpoint has a head for other labels than those asked for.
     #[error(
         "{} has a head for the labels {}, not for {}: ask for a fresh head to replace it",
-        path.display(), found.join(", "), asked.join(", ")
+        path.display(), listed(found), listed(asked)
     )]
     OtherHead {
         /// The model folder.
@@ -336,7 +338,7 @@ pub enum RowProblem {
         found: usize,
     },
     /// A field is absent or not of the right type.
-    #[error("field `{field}`: {problem}")]
+    #[error("field `{}`: {problem}", shown(field))]
     Field {
         /// Name or index of the column.
         field: String,
@@ -356,7 +358,7 @@ pub enum RowProblem {
     #[error("the file has changed, here or a little after, since it was indexed")]
     Changed,
     /// A label that the model does not know.
-    #[error("label `{label}` is not one of {}", known.join(", "))]
+    #[error("label `{}` is not one of {}", shown(label), listed(known))]
     UnknownLabel {
         /// The label in question.
         label: String,

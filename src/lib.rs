@@ -20,8 +20,8 @@ mod whole_file;
 pub use checkpoint::{CheckpointEvery, Checkpoints};
 pub use data::{
     ChoiceExample, ChoiceFile, Column, Dataset, DevSize, EmbeddingExample, Example, Format,
-    IndexedTable, Labels, QaExample, QaSpan, SquadFile, Subset, Table, TaggedFile, TaggedWords,
-    Text, stratified_split, train_dev_split,
+    IndexedTable, Labels, QaExample, QaSpan, Quoting, SkippedRow, SkippedRows, SquadFile, Subset,
+    Table, TaggedFile, TaggedWords, Text, stratified_split, train_dev_split,
 };
 pub use encode::{
     AddedToken, Batch, ChoiceCollator, ChoiceTarget, ClassCollator, Collator, EmbeddingCollator,
@@ -32,7 +32,7 @@ pub use encode::{
 };
 pub use error::{Error, GradientProblem, Result, RowProblem, TorchContext};
 pub use fine_tuner::{FineTuner, ItemOf, Loss, TargetOf};
-pub use hub::model_dir;
+pub use hub::{model_dir, model_dir_quietly};
 pub use metrics::{
     Bleu, ConfusionMatrix, EntityMetrics, Metric, MultiLabelMetrics, NoMetric, RegressionMetrics,
     RougeL, Sari, Scheme, SquadMetrics, TagSpan, best_threshold, pearson, roc_auc, spearman,
@@ -51,8 +51,8 @@ pub use task::{
     BertMultipleChoiceBuilder, BertQuestionAnswerer, BertQuestionAnswererBuilder, BertRegressor,
     BertRegressorBuilder, BertTokenClassifier, BertTokenClassifierBuilder, Choice, ClassLoss,
     Corpus, EmbeddingLoss, Entity, Fill, Generation, MultiLabelPredictions, Pooling, Predictions,
-    SearchHit, StopBeams, TextMetrics, TripletDistance, WordTag, cosine_similarity,
-    paired_cosine_similarity,
+    ScoredAnswer, ScoredAnswers, SearchHit, StopBeams, TextMetrics, TripletDistance, WordTag,
+    cosine_similarity, paired_cosine_similarity,
 };
 pub use tiny::write_tiny_model;
 #[cfg(feature = "progress")]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 
 use crate::checkpoint::{Checkpoints, FolderLock, NewFolder, Writes};
+use crate::data::SkippedRow;
 use crate::error::{Error, PathContext, Result};
 use crate::json;
 use crate::train::TrainReport;
@@ -19,8 +20,14 @@ use crate::train::TrainReport;
 const RESULTS: &str = "all_results.json";
 const STATE: &str = "trainer_state.json";
 const PREDICTIONS: &str = "predictions.jsonl";
+/// What looked wrong in training.
+const WARNINGS: &str = "warnings.json";
+/// Rows that were left out because they cannot be used.
+const SKIPPED: &str = "skipped_rows.jsonl";
 /// Answers by question, as the official script for SQuAD reads them.
 const ANSWERS: &str = "predictions.json";
+const N_BEST: &str = "nbest_predictions.json";
+const NULL_ODDS: &str = "null_odds.json";
 
 /// A folder for what a run finds out. While it lives, no other run can have it, in this program
 /// or another one; where the file system has no locks, a warning says so.
@@ -35,8 +42,8 @@ impl RunFolder {
     /// earlier run, whose results and checkpoints are removed.
     ///
     /// # Errors
-    /// When another run is writing into the folder ([`Error::InUse`]), and when it is not empty or
-    /// cannot be written.
+    /// When another run is writing into the folder ([`Error::InUse`]), and when it is not empty,
+    /// cannot be written, or holds checkpoints of another program, such as transformers' `Trainer`.
     pub fn create(path: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         let folder = Self::lock(path.into())?;
         let path = folder.path();
@@ -44,11 +51,27 @@ impl RunFolder {
             let path = path.to_owned();
             return Err(Error::NotEmpty { path });
         }
+        if let Some(name) = foreign_checkpoint(path)? {
+            let problem = format!(
+                "another program's checkpoint is there, {name:?}: move it, or choose another folder"
+            );
+            let path = path.to_owned();
+            return Err(Error::File { path, problem });
+        }
         // Somebody may train there without results of a recipe.
         let checkpoints = Checkpoints::new(path);
         let lock = checkpoints.lock()?;
         NewFolder::remove_drafts(path)?;
-        for name in [RESULTS, STATE, PREDICTIONS, ANSWERS] {
+        for name in [
+            RESULTS,
+            STATE,
+            WARNINGS,
+            PREDICTIONS,
+            ANSWERS,
+            N_BEST,
+            NULL_ODDS,
+            SKIPPED,
+        ] {
             let file = path.join(name);
             if file.exists() {
                 std::fs::remove_file(&file).writing(&file)?;
@@ -116,7 +139,9 @@ impl RunFolder {
         Ok(Value::Object(results).to_string())
     }
 
-    /// Writes `trainer_state.json`: steps, the best number and the history.
+    /// Writes `trainer_state.json`: steps, the best number and the history, under the keys that
+    /// transformers' `TrainerState` has. What looked wrong in training goes into `warnings.json`, a
+    /// list of texts, if anything did.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -127,10 +152,14 @@ impl RunFolder {
             "epoch": report.epoch,
             "best_metric": report.best_metric,
             "best_global_step": report.best_step,
-            "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "log_history": report.log_history,
         });
-        json::write(&self.path.join(STATE), &state)
+        json::write(&self.path.join(STATE), &state)?;
+        let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
+        match warnings.is_empty() {
+            true => Ok(()),
+            false => json::write(&self.path.join(WARNINGS), &warnings),
+        }
     }
 
     /// Writes `predictions.json`, the text of each answer by the id of its question.
@@ -141,6 +170,23 @@ impl RunFolder {
         json::write(&self.path.join(ANSWERS), by_id)
     }
 
+    /// Writes `nbest_predictions.json`, the answers that were considered by the id of their
+    /// question.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_n_best(&self, by_id: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(N_BEST), by_id)
+    }
+
+    /// Writes `null_odds.json`, by how much no answer leads by the id of its question.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_null_odds(&self, by_id: &impl Serialize) -> Result<()> {
+        json::write(&self.path.join(NULL_ODDS), by_id)
+    }
+
     /// Writes `predictions.jsonl`, one object on each line, in order.
     ///
     /// # Errors
@@ -149,10 +195,30 @@ impl RunFolder {
         &self,
         predictions: impl IntoIterator<Item = P>,
     ) -> Result<()> {
-        let path = self.path.join(PREDICTIONS);
+        self.write_lines(PREDICTIONS, predictions)
+    }
+
+    /// Writes `skipped_rows.jsonl`, one object on each line: `file`, `line` and `problem`. Where
+    /// there are none, there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_skipped_rows(&self, rows: &[SkippedRow]) -> Result<()> {
+        match rows.is_empty() {
+            true => Ok(()),
+            false => self.write_lines(SKIPPED, rows),
+        }
+    }
+
+    fn write_lines<P: Serialize>(
+        &self,
+        name: &str,
+        objects: impl IntoIterator<Item = P>,
+    ) -> Result<()> {
+        let path = self.path.join(name);
         let mut file = BufWriter::new(File::create(&path).writing(&path)?);
-        for prediction in predictions {
-            let line = serde_json::to_string(&prediction).map_err(|source| Error::Json {
+        for object in objects {
+            let line = serde_json::to_string(&object).map_err(|source| Error::Json {
                 path: path.clone(),
                 source,
             })?;
@@ -170,4 +236,19 @@ fn is_used(folder: &Path) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// The name of a checkpoint that transformers' `Trainer` or a like program has written.
+fn foreign_checkpoint(path: &Path) -> Result<Option<String>> {
+    for entry in std::fs::read_dir(path).reading(path)? {
+        let entry = entry.reading(path)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let step = name.strip_prefix("checkpoint-").map(str::parse::<u64>);
+        let foreign = ["optimizer.pt", "training_args.bin", "scheduler.pt"];
+        let holds = |file: &&str| entry.path().join(file).exists();
+        if matches!(step, Some(Ok(_))) && foreign.iter().any(holds) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }

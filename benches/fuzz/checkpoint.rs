@@ -58,6 +58,7 @@ pub fn seeds() -> Vec<Seed> {
         "model.safetensors",
         "optimizer.safetensors",
         "special_tokens_map.json",
+        "tokenizer.json",
         "tokenizer_config.json",
         "training_args.json",
         "vocab.txt",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bertfit::{ChoiceFile, Dataset, Result, SquadFile, Table, TaggedFile};
+use bertfit::{ChoiceFile, Dataset, Result, SkippedRows, SquadFile, Table, TaggedFile};
 use serde_json::json;
 
 use super::targets::{Seed, repository};
@@ -42,7 +42,7 @@ pub fn read_table(path: &Path) -> Result<()> {
     }
     let texts = table.read_texts().map(|_| ());
     let others = [
-        table.read_lists(' ').map(|_| ()),
+        table.clone().label_delimiter(' ').read_lists().map(|_| ()),
         table.read_numbers().map(|_| ()),
         Table::open(path)
             .no_header()
@@ -96,7 +96,21 @@ pub fn parquet() -> Vec<Seed> {
         seed("parquet/rows-gzip.parquet"),
         seed("parquet/rows-lz4.parquet"),
         seed("parquet/odd.parquet"),
+        seed("parquet/tagged.parquet"),
+        seed("parquet/squad.parquet"),
     ]
+}
+
+/// Reads the rows as those of a table, as sentences, and as questions.
+pub fn read_parquet(path: &Path) -> Result<()> {
+    let table = read_table(path);
+    let file = TaggedFile::open(path);
+    let _ = file.class_names();
+    let others = [
+        file.read().map(|_| ()),
+        SquadFile::open(path).read().map(|_| ()),
+    ];
+    others.into_iter().find(Result::is_ok).unwrap_or(table)
 }
 
 pub fn tagged() -> Vec<Seed> {
@@ -111,13 +125,30 @@ pub fn tagged() -> Vec<Seed> {
             "{\"words\": [\"EU\", \"x\"], \"tags\": [\"B-ORG\", \"O\"]}\n{\"tokens\": [\"a\"], \"ner_tags\": [\"I-ORG\"]}\n",
         ),
         Seed::new("b.jsonl", "{\"tokens\": [\"a\"], \"ner_tags\": [3]}\n"),
+        Seed::new(
+            "c.conll",
+            "# id 1 domain=en\n#a _ _ O\nb _ _ B-X\n\n# c\n# id 2 domain=en\nd _ _ I-X\n# _ _ O\n",
+        ),
+        Seed::new(
+            "a.conllu",
+            "# sent_id = 1\n1-2\tdel\t_\t_\t_\t_\t_\t_\t_\t_\n\
+             1\tde\tde\tADP\t_\t_\t3\tcase\t_\t_\n2\tel\tel\tDET\t_\t_\t3\tdet\t_\t_\n\
+             2.1\tx\tx\tX\t_\t_\t_\t_\t_\t_\n3\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_\n",
+        ),
     ]
 }
 
 pub fn read_tagged(path: &Path) -> Result<()> {
     let file = TaggedFile::open(path);
     let (tagged, words) = (file.read(), file.read_words());
+    let skipped = SkippedRows::new();
+    let some = file.clone().skip_bad_rows(&skipped).read();
+    if let (Ok(tagged), Ok(some)) = (&tagged, &some) {
+        assert_eq!(tagged, some, "with and without skipping");
+    }
     file.has_tags()?;
+    let _ = file.class_names();
+    let _ = file.has_usable_tags();
     if let (Ok(tagged), Ok(words)) = (&tagged, &words) {
         assert_eq!(tagged.len(), words.len(), "tagged and not");
     }
@@ -132,8 +163,17 @@ pub fn questions() -> Vec<Seed> {
          "is_impossible": false},
         {"id": "2", "question": "Wer?", "answers": [], "is_impossible": true},
     ]}]}]});
+    let row = |id: usize| {
+        let answers = json!({"text": ["Köln", ""], "answer_start": [12, -1]});
+        json!({"id": id, "context": "Ein Café in Köln", "question": "Wo?", "answers": answers})
+    };
+    let rows = [row(1), row(2)];
+    let lines = format!("{}\n{}\n", rows[0], rows[1]);
     vec![
         Seed::new("a.json", squad.to_string()),
+        Seed::new("b.json", json!({"data": rows}).to_string()),
+        Seed::new("c.json", json!(rows).to_string()),
+        Seed::new("d.json", lines),
         Seed::new(
             "a.jsonl",
             "{\"question\": \"q\", \"endings\": [\"a\", \"b\"], \"label\": 1}\n{\"sent1\": \"q\", \"choices\": [\"a\", \"b\", \"c\"], \"label\": \"0\"}\n",
@@ -142,8 +182,16 @@ pub fn questions() -> Vec<Seed> {
 }
 
 pub fn read_questions(path: &Path) -> Result<()> {
-    match path.extension().is_some_and(|end| end == "json") {
-        true => SquadFile::open(path).read().map(|_| ()),
-        false => ChoiceFile::open(path).read().map(|_| ()),
+    if path.extension().is_some_and(|end| end == "jsonl") {
+        return ChoiceFile::open(path).read().map(|_| ());
     }
+    let file = SquadFile::open(path);
+    let (all, loose) = (file.read(), file.read_to_evaluate());
+    let skipped = SkippedRows::new();
+    let some = file.clone().skip_bad_rows(&skipped).read();
+    if let Ok(all) = &all {
+        assert_eq!(loose.as_ref().ok(), Some(all), "to learn and to evaluate");
+        assert_eq!(some.as_ref().ok(), Some(all), "with and without skipping");
+    }
+    all.map(|_| ())
 }

@@ -6,7 +6,9 @@ mod checkpoint;
 mod data_files;
 mod memory;
 mod mutate;
+mod pickles;
 mod targets;
+mod zipped;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,7 +22,8 @@ use targets::{Corpus, TARGETS, Target};
 static MEMORY: memory::Counted = memory::Counted;
 
 const USAGE: &str = "usage: fuzz TARGET… [--cases=N] [--seed=N] [--from=N]
-targets: all table compressed parquet tagged questions vocab tokenizer config weights state";
+targets: all table compressed parquet tagged questions vocab tokenizer config weights pickle
+  state";
 
 /// A case that takes longer is a failure, and so much more is allowed for each byte of text in
 /// each reading of it, since little becomes much when it is unpacked.

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::checkpoint;
 use super::data_files::{
-    compressed, parquet, questions, read_questions, read_table, read_tagged, tables, tagged,
+    compressed, parquet, questions, read_parquet, read_questions, read_table, read_tagged, tables,
+    tagged,
 };
 use super::mutate::{Random, mutated, mutated_safetensors};
+use super::pickles::{self, mutated_pickle};
 
 /// A reader of files.
 pub struct Target {
@@ -39,7 +41,7 @@ const KIB: usize = 1 << 10;
 /// them, which takes 40 and twice as much while a list grows.
 const PAGES: usize = 64 << 20;
 
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     // Of `compressed` it is the text that counts. `weights` may have 1,024 small layers.
     // A field of a row takes one byte in the file and 24 in memory, twice while a list grows.
     Target {
@@ -60,21 +62,21 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "parquet",
         bound: (6 * PAGES, 1024),
-        reads: 9,
+        reads: 12,
         seeds: parquet,
-        read: read_table,
+        read: read_parquet,
     },
     Target {
         name: "tagged",
         bound: (256 * KIB, 128),
-        reads: 1,
+        reads: 6,
         seeds: tagged,
         read: read_tagged,
     },
     Target {
         name: "questions",
         bound: (256 * KIB, 128),
-        reads: 1,
+        reads: 3,
         seeds: questions,
         read: read_questions,
     },
@@ -104,6 +106,13 @@ pub const TARGETS: [Target; 10] = [
         bound: (4 << 20, 128),
         reads: 1,
         seeds: weights,
+        read: read_weights,
+    },
+    Target {
+        name: "pickle",
+        bound: (4 << 20, 128),
+        reads: 1,
+        seeds: pickles::seeds,
         read: read_weights,
     },
     Target {
@@ -154,10 +163,12 @@ impl Corpus {
         let mut random = Random::of(seed, case);
         let (path, file) = &self.seeds[random.below(self.seeds.len())];
         let (_, other) = &self.seeds[random.below(self.seeds.len())];
-        let content = match path.extension().is_some_and(|end| end == "safetensors") {
-            true => mutated_safetensors(&mut random, &file.content, &other.content),
-            false => mutated(&mut random, &file.content, &other.content),
+        let change = match path.extension().and_then(OsStr::to_str) {
+            Some("safetensors") => mutated_safetensors,
+            Some("bin") => mutated_pickle,
+            _ => mutated,
         };
+        let content = change(&mut random, &file.content, &other.content);
         write(path, &content);
         (path, content)
     }
@@ -261,14 +272,31 @@ fn tokenizers() -> Vec<Seed> {
         json!({"id": id, "content": content, "lstrip": strips, "rstrip": strips,
                "single_word": false, "normalized": false, "special": true})
     };
+    let special = |id: &str, part: i64| json!({"SpecialToken": {"id": id, "type_id": part}});
+    let text = |id: &str, part: i64| json!({"Sequence": {"id": id, "type_id": part}});
     let fast = json!({
         "version": "1.0",
         "added_tokens": [token(0, "[PAD]", false), token(4, "[MASK]", true), token(9, "[E]", true)],
-        "normalizer": {"type": "BertNormalizer", "clean_text": true},
+        "truncation": {"direction": "Right", "max_length": 9}, "padding": null,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "lowercase": false,
+                       "strip_accents": null, "handle_chinese_chars": true},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "post_processor": {"type": "TemplateProcessing",
+            "single": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0)],
+            "pair": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0),
+                     text("B", 1), special("[SEP]", 1)],
+            "special_tokens": {"[CLS]": {"ids": [2]}, "[SEP]": {"ids": [3]}}},
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
                   "max_input_chars_per_word": 100, "vocab": ids},
     });
+    let backend = (
+        "tokenizer_config.json",
+        json!({"tokenizer_class": "TokenizersBackend", "extra_special_tokens": ["[E]"],
+               "padding_side": "right", "model_input_names": ["input_ids", "attention_mask"]})
+        .to_string()
+        .into_bytes(),
+    );
     let more = json!({"do_lower_case": false, "strip_accents": true, "model_max_length": 512,
         "added_tokens_decoder": {"9": {"content": "[E]", "rstrip": true, "lstrip": true},
                                  "10": {"content": " ", "lstrip": true, "single_word": false}},
@@ -287,7 +315,12 @@ fn tokenizers() -> Vec<Seed> {
         .beside(std::slice::from_ref(&vocab)),
         seed("special_tokens_map.json", special),
         seed("added_tokens.json", json!({"[E]": 9, "<y>": 10})),
-        seed("tokenizer.json", fast),
+        seed("tokenizer.json", fast.clone()),
+        // As transformers 5 saves them: with no vocab.txt.
+        Seed::new("tokenizer.json", fast.to_string()).beside(std::slice::from_ref(&backend)),
+        Seed::new("tokenizer.json", fast.to_string()),
+        Seed::new(backend.0, backend.1)
+            .beside(&[("tokenizer.json", fast.to_string().into_bytes())]),
     ]
 }
 
@@ -316,14 +349,26 @@ fn read_tokenizer(path: &Path) -> Result<()> {
         tokenizer.decode(&encoding.input_ids, false);
     }
     tokenizer.decode(&[-1, i64::MAX, i64::MIN], true);
+    let saved = tempfile::tempdir().expect("a temporary folder");
+    tokenizer.save(saved.path()).expect("a saved tokenizer");
+    let again = Tokenizer::from_dir(saved.path()).expect("what was written can be read");
+    for text in texts {
+        let encode =
+            |tokenizer: &Tokenizer| tokenizer.encode(text, None, 40, Truncation::default());
+        assert_eq!(
+            encode(&again)?,
+            encode(&tokenizer)?,
+            "the same from what was written"
+        );
+    }
     Ok(())
 }
 
 fn configs() -> Vec<Seed> {
     let labelled = json!({"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12,
         "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512,
-        "id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1},
-        "bertfit": {"max_length": 128}, "hidden_act": "gelu_new"});
+        "id2label": {"0": "a", "1": 1, "2": true}, "label2id": {"a": 0, "b": 1},
+        "model_type": null, "num_labels": 3, "bertfit": {"max_length": 128}, "hidden_act": "gelu_new"});
     vec![
         Seed::new("config.json", repository("model/tiny/config.json")),
         Seed::new("config.json", labelled.to_string()),
@@ -332,6 +377,7 @@ fn configs() -> Vec<Seed> {
 
 fn read_config(path: &Path) -> Result<()> {
     let config = BertConfig::from_dir(path.parent().expect("a file is in a folder"))?;
+    config.num_labels();
     config.class_names(path)?;
     assert!(config.head_size() > 0 && config.limits().max_length > 0);
     Ok(())

@@ -1,6 +1,13 @@
 //! What the recipes share: the flags that mean the same in all of them, and the order of
 //! the work. Everything else is the library's.
 
+#[allow(dead_code)] // Some tasks have no classes.
+pub mod class_loss;
+mod hints;
+#[allow(dead_code)] // Some tasks have no classes.
+pub mod labels;
+#[allow(dead_code)] // Some tasks have no labels.
+pub mod rows;
 mod signals;
 #[allow(dead_code)] // Some tasks have files of their own.
 pub mod tables;
@@ -13,12 +20,13 @@ use bertfit::tch::Device;
 use bertfit::{
     AdamWConfig, BertConfig, CheckpointEvery, Checkpoints, Column, Dataset, EarlyStopping, Error,
     EvalEvery, FineTuner, Freeze, ItemOf, Memory, OnNotFinite, Precision, ProgressBar, Result,
-    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir,
+    RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir, model_dir_quietly,
 };
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser};
 use serde_json::Value;
 
+use rows::RowArgs;
 use signals::Signals;
 
 /// The flags of all recipes.
@@ -36,6 +44,8 @@ pub struct Common {
     /// File to predict; evaluated too if it has labels
     #[arg(long)]
     pub test: Option<PathBuf>,
+    #[command(flatten)]
+    pub rows: RowArgs,
     /// Folder for the model and the results
     #[arg(long)]
     pub out: PathBuf,
@@ -93,6 +103,12 @@ pub struct Common {
     /// Compute what frozen layers say of each text once, and keep it
     #[arg(long)]
     pub cache_frozen: bool,
+    /// Keep only the input of each layer for the backward pass: less memory, a third more time
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
+    /// Dropout of hidden states and of attention; default as the model has it, mostly 0.1
+    #[arg(long)]
+    pub encoder_dropout: Option<f64>,
     /// Norm that gradients are cut to
     #[arg(long, default_value_t = 1.0)]
     pub max_grad_norm: f64,
@@ -111,6 +127,9 @@ pub struct Common {
     /// Number that picks the best epoch; default the task's own
     #[arg(long)]
     pub metric: Option<String>,
+    /// Keep the weights of the last step, not those of the best evaluation
+    #[arg(long)]
+    pub keep_last: bool,
     /// When to evaluate: epoch, or each so many steps
     #[arg(long, default_value = "epoch")]
     pub eval_every: EvalEvery,
@@ -183,6 +202,7 @@ impl Common {
         if self.train.is_none() && self.dev.is_none() && self.test.is_none() {
             return Err("nothing to do: give --train, --dev or --test".to_owned());
         }
+        self.rows.check(self.dev.is_some())?;
         self.config().validate().map_err(|error| error.chain())
     }
 
@@ -205,7 +225,9 @@ impl Common {
             },
             freeze: self.freeze,
             cache_frozen: self.cache_frozen,
+            gradient_checkpointing: self.gradient_checkpointing,
             max_grad_norm: Some(self.max_grad_norm),
+            keep_best: !self.keep_last,
             eval_every: self.eval_every,
             metric: self.metric.clone(),
             early_stopping: self.patience.map(|patience| EarlyStopping {
@@ -249,6 +271,7 @@ impl Common {
             true => RunFolder::resume(&self.out)?,
             false => RunFolder::create(&self.out, self.overwrite)?,
         };
+        self.list_skipped(&folder)?;
         let checkpoints = Checkpoints::new(folder.path())
             .every(self.checkpoint_every)
             .keep(self.keep)
@@ -304,6 +327,28 @@ impl Common {
     }
 }
 
+impl Common {
+    /// Says how many rows of each file are left out, and writes the list of them.
+    fn list_skipped(&self, folder: &RunFolder) -> Result<()> {
+        let Some(skipped) = self.rows.skipping() else {
+            return Ok(());
+        };
+        let rows = skipped.rows();
+        for of_file in rows.chunk_by(|a, b| a.file == b.file) {
+            let (file, first) = (of_file[0].file.display(), &of_file[0]);
+            let line = first.line.map(|line| format!(", line {line}"));
+            eprintln!(
+                "{file}: {} rows cannot be used and are left out (skipped_rows.jsonl); the \
+                 first{}: {}",
+                of_file.len(),
+                line.unwrap_or_default(),
+                first.problem
+            );
+        }
+        folder.write_skipped_rows(&rows)
+    }
+}
+
 /// An error that knows the row, but not the file.
 pub fn in_file(path: &Path, error: Error) -> Error {
     Error::File {
@@ -348,6 +393,10 @@ macro_rules! configured {
             .device($common.device)
             .precision($common.precision)
             .seed($common.seed);
+        let builder = match $common.encoder_dropout {
+            Some(dropout) => builder.encoder_dropout(dropout),
+            None => builder,
+        };
         match $common.max_length {
             Some(max_length) => builder.max_length(max_length),
             None => builder,
@@ -358,7 +407,9 @@ pub(crate) use configured;
 
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    // What takes minutes, such as a download, says so.
+    let levels = env_logger::Env::default().default_filter_or("warn,bertfit::hub=info");
+    env_logger::Builder::from_env(levels).init();
     let mut args = A::parse();
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");
@@ -369,9 +420,15 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     if let Some(threads) = common.threads {
         bertfit::tch::set_num_threads(threads);
     }
-    let found = model_dir(&common.model).map(|dir| common.model = dir);
+    let found = match common.quiet {
+        true => model_dir_quietly(&common.model),
+        false => model_dir(&common.model),
+    };
+    let found = found.map(|dir| common.model = dir);
+    let common = common.clone();
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
-        eprintln!("error: {}", error.chain());
+        let hint = hints::hint(&error, &common).map(|hint| format!(" ({hint})"));
+        eprintln!("error: {}{}", error.chain(), hint.unwrap_or_default());
         ExitCode::FAILURE
     })
 }

@@ -73,7 +73,9 @@ mod tests {
         assert_eq!(read("epoch"), Some(CheckpointEvery::Epoch));
         assert_eq!(read("500"), Some(CheckpointEvery::Steps(500)));
         assert_eq!(read("2.5m"), Some(CheckpointEvery::Minutes(2.5)));
-        for wrong in ["0", "0m", "-1m", "m", "ten", "1.5", "infm", "nanm", "1e18m", ""] {
+        for wrong in [
+            "0", "0m", "-1m", "m", "ten", "1.5", "infm", "nanm", "1e18m", "",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

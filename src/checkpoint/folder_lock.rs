@@ -182,7 +182,10 @@ mod tests {
     fn without_locks_the_run_goes_on() {
         let folder = Path::new("run");
         // ENOLCK has no kind of its own.
-        for error in [io::Error::from(ErrorKind::Unsupported), io::Error::from_raw_os_error(37)] {
+        for error in [
+            io::Error::from(ErrorKind::Unsupported),
+            io::Error::from_raw_os_error(37),
+        ] {
             let held = judge(Err(TryLockError::Error(error)), folder);
             assert!(!held.expect("no error"));
         }

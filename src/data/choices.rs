@@ -1,19 +1,23 @@
 //! Questions with some endings of which one is right, in JSON lines.
 
+mod forms;
+
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::decompress::{Unpack, open};
-use super::format::Format;
-use super::records::{Record, Records, kind};
+use self::forms::{Found, Keys};
+use super::decompress::{Unpack, open_rows};
+use super::format::Syntax;
+use super::records::{Record, Records};
+use super::skipped::SkippedRows;
 use crate::error::{Error, Result, RowProblem};
 
 /// A question (or the beginning of a text) and what may follow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChoiceExample {
-    /// The question.
+    /// The question, or the text that question and endings are about.
     pub question: String,
     /// What it may be followed by, two at least.
     pub endings: Vec<String>,
@@ -35,47 +39,69 @@ impl ChoiceExample {
     }
 }
 
-/// A file of JSON lines, an object for each question: `question` (or `sent1`, or
-/// `context`), the list `endings` (or `choices`), and `label`, the index of the right one
-/// from 0, which a file to predict may lack.
+/// A file of JSON lines, a list of objects, or Parquet, with an object for each question, as the
+/// usual data sets are published: SWAG, HellaSwag, RACE, CommonsenseQA, ARC, ReClor, CosmosQA,
+/// SocialIQA, PIQA and their like.
+///
+/// - The text is `context`, `article`, `passage`, `ctx`, `sent1`, `ctx_a` or `premise`, the
+///   question `question`, `sent2`, `ctx_b`, `question_stem`, `goal` or `sentence`. Where there are
+///   both, the text is the first of the pair that the model reads, and the question with an ending
+///   after it the second, as in transformers' `run_swag.py`; an ending stands in the place of a
+///   gap (`_`) in `question`, as in RACE's scripts. Another field that looks like a text is an
+///   error, unless [`context`](Self::context) says which is meant.
+/// - The endings are a list in `endings`, `choices`, `options` or `answers`, or in fields of
+///   their own: `ending0`, `ending1`, …; `answer0`, …; `answerA`, …; `choice1`, …; `sol1`, ….
+/// - The right one is `label`, `answer` or `answerKey`: its index from 0, its letter, the name
+///   that the list has for it, or its text. A file to predict may lack it.
 #[derive(Debug, Clone)]
 pub struct ChoiceFile {
     path: PathBuf,
     unpack: Unpack,
-    question: Vec<String>,
-    endings: Vec<String>,
-    label: String,
+    keys: Keys,
+    skipped: Option<SkippedRows>,
 }
 
 impl ChoiceFile {
     /// The file at `path`, which may be compressed (`.gz`, `.xz`). It is opened when it is
     /// read.
     pub fn open(path: impl AsRef<Path>) -> Self {
-        let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             path: path.as_ref().to_owned(),
             unpack: Unpack::default(),
-            question: keys(&["question", "sent1", "context"]),
-            endings: keys(&["endings", "choices"]),
-            label: "label".to_owned(),
+            keys: Keys::default(),
+            skipped: None,
         }
     }
 
     /// The key of the question.
     pub fn question(mut self, key: impl Into<String>) -> Self {
-        self.question = vec![key.into()];
+        self.keys.question = Some(key.into());
+        self
+    }
+
+    /// The key of the text that the question is about, or `None` where there is none, whatever
+    /// other fields hold.
+    pub fn context(mut self, key: Option<&str>) -> Self {
+        self.keys.context = Some(key.map(str::to_owned));
         self
     }
 
     /// The key of the endings.
     pub fn endings(mut self, key: impl Into<String>) -> Self {
-        self.endings = vec![key.into()];
+        self.keys.endings = Some(key.into());
         self
     }
 
-    /// The key of the label; default `label`.
+    /// The key of the label; default `label`, `answer` or `answerKey`.
     pub fn label(mut self, key: impl Into<String>) -> Self {
-        self.label = key.into();
+        self.keys.label = Some(key.into());
+        self
+    }
+
+    /// Leaves out questions that cannot be used, and adds them to `skipped`; by default the first
+    /// of them is an error.
+    pub fn skip_bad_rows(mut self, skipped: &SkippedRows) -> Self {
+        self.skipped = Some(skipped.clone());
         self
     }
 
@@ -92,9 +118,16 @@ impl ChoiceFile {
     /// - [`Error::Read`]: the file cannot be opened, read or decompressed.
     /// - [`Error::File`]: it has no questions.
     /// - [`Error::Line`]: a line is not UTF-8 or not an object, lacks the question, the
-    ///   endings or the label, has fewer than two endings, or a label that is none of them.
+    ///   endings or the label, has fewer than two endings, a label that is none of them, or a text
+    ///   that would not be read.
     pub fn read(&self) -> Result<Vec<ChoiceExample>> {
-        self.read_with(true)
+        self.read_with(|found| {
+            let label = found.label?;
+            Ok(ChoiceExample {
+                label: Some(label),
+                ..found.example
+            })
+        })
     }
 
     /// All questions without their labels, for prediction.
@@ -102,7 +135,36 @@ impl ChoiceFile {
     /// # Errors
     /// As [`read`](Self::read), but for what concerns labels.
     pub fn read_questions(&self) -> Result<Vec<ChoiceExample>> {
-        self.read_with(false)
+        self.read_with(|found| Ok(found.example))
+    }
+
+    /// All questions of a file to predict, and whether they have their labels: not where no
+    /// question has one that can be used (each is absent, empty, null, -1, or none of the
+    /// endings), with a warning that says why.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), also where only some questions have a label.
+    pub fn read_if_labelled(&self) -> Result<(Vec<ChoiceExample>, bool)> {
+        let mut example = None;
+        let labelled = self.read_with(|found| {
+            let label = found.label.ok();
+            example = example.take().or(found.written);
+            Ok(ChoiceExample {
+                label,
+                ..found.example
+            })
+        })?;
+        if labelled.iter().any(|question| question.label.is_some()) {
+            return Ok((self.read()?, true));
+        }
+        if let Some(label) = example {
+            log::warn!(
+                "{}: no row has a label that can be used (the first is {label}), so the rows are \
+                 predicted and not evaluated",
+                self.path.display()
+            );
+        }
+        Ok((labelled, false))
     }
 
     /// Whether the file has labels, as its first line tells; a file to predict may lack them.
@@ -111,88 +173,66 @@ impl ChoiceFile {
     /// When the file cannot be opened, read or decompressed, or its first line is no object.
     pub fn has_label(&self) -> Result<bool> {
         Ok(match self.records()?.read()? {
-            Some((_, Record::Object(object))) => object.contains_key(&self.label),
+            Some((_, Record::Object(object))) => self.keys.has_label(object),
             _ => false,
         })
     }
 
     fn records(&self) -> Result<Records<impl BufRead + use<>>> {
-        let content = open(&self.path, self.unpack)?;
-        Ok(Records::new(content, Format::JsonLines, 1, &self.path))
+        let content = open_rows(&self.path, self.unpack, Syntax::JsonLines)?;
+        Ok(Records::new(content, Syntax::JsonLines, 1, &self.path))
     }
 
-    fn read_with(&self, labels: bool) -> Result<Vec<ChoiceExample>> {
+    fn read_with(
+        &self,
+        mut take: impl FnMut(Found) -> Result<ChoiceExample, RowProblem>,
+    ) -> Result<Vec<ChoiceExample>> {
         let mut records = self.records()?;
         let mut examples = Vec::new();
-        while let Some((line, record)) = records.read()? {
-            let Record::Object(object) = record else {
-                unreachable!("JSON lines are objects");
+        let mut skipped = 0;
+        loop {
+            let read = match records.read() {
+                Ok(None) => break,
+                Ok(Some((line, Record::Object(object)))) => {
+                    let example = self.example(object, &mut take);
+                    example.map_err(|problem| records.error(line, problem))
+                }
+                Ok(Some(_)) => unreachable!("JSON lines are objects"),
+                Err(error) => Err(error),
             };
-            let example = self.example(object, labels);
-            examples.push(example.map_err(|problem| records.error(line, problem))?);
+            match (read, &self.skipped) {
+                (Ok(example), _) => examples.push(example),
+                (Err(error), Some(list)) => {
+                    list.take(error)?;
+                    skipped += 1;
+                }
+                (Err(error), None) => return Err(error),
+            }
         }
-        match examples.is_empty() {
-            true => Err(Error::File {
-                path: self.path.clone(),
-                problem: "there are no questions".to_owned(),
-            }),
-            false => Ok(examples),
-        }
+        let problem = match (examples.is_empty(), skipped) {
+            (false, _) => return Ok(examples),
+            (true, 0) => "there are no questions",
+            (true, _) => "no question can be used",
+        };
+        Err(Error::File {
+            path: self.path.clone(),
+            problem: problem.to_owned(),
+        })
     }
 
     fn example(
         &self,
         object: &Map<String, Value>,
-        labels: bool,
+        take: &mut impl FnMut(Found) -> Result<ChoiceExample, RowProblem>,
     ) -> Result<ChoiceExample, RowProblem> {
-        let problem = |field: &str, problem: String| RowProblem::Field {
-            field: field.to_owned(),
-            problem,
-        };
-        let found = |keys: &[String]| {
-            let mut values = keys
-                .iter()
-                .filter_map(|key| Some((key.clone(), object.get(key)?)));
-            values
-                .next()
-                .ok_or_else(|| problem(&keys[0], "absent".to_owned()))
-        };
-        let (key, value) = found(&self.question)?;
-        let Value::String(question) = value else {
-            let found = kind(value);
-            return Err(problem(&key, format!("expected a string, found {found}")));
-        };
-        let (key, value) = found(&self.endings)?;
-        let Value::Array(values) = value else {
-            let found = kind(value);
-            let rule = format!("expected a list of strings, found {found}");
-            return Err(problem(&key, rule));
-        };
-        let text = |value: &Value| {
-            let rule = || format!("expected a list of strings, found {} in it", kind(value));
-            let text = value.as_str().map(str::to_owned);
-            text.ok_or_else(|| problem(&key, rule()))
-        };
-        let endings = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        let index = |value: &Value| {
-            // Some files have the index as a string.
-            let text = value.as_str().and_then(|text| text.parse::<u64>().ok());
-            let index = value.as_u64().or(text);
-            let refused = || problem(&self.label, format!("expected an index, found {value}"));
-            index.map(|index| index as usize).ok_or_else(refused)
-        };
-        let label = match (labels, object.get(&self.label)) {
-            (false, _) => None,
-            (true, Some(label)) => Some(index(label)?),
-            (true, None) => return Err(problem(&self.label, "absent".to_owned())),
-        };
-        let example = ChoiceExample {
-            question: question.clone(),
-            endings,
-            label,
-        };
+        let found = self.keys.find(object)?;
+        let key = found.endings_key.clone();
+        let example = take(found)?;
         match example.problem() {
-            Some(text) => Err(problem(&key, text)),
+            Some(problem) => Err(RowProblem::Field {
+                field: key,
+                problem,
+            }),
             None => Ok(example),
         }
     }

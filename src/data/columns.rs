@@ -6,14 +6,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::quotes::looks_quoted;
 use super::raw_label::RawLabel;
 use super::records::{Record, kind};
-use crate::error::{Error, Result, RowProblem};
+use crate::error::{Error, Result, RowProblem, listed, shown};
 
 /// A column of a table: `"sentence"` and `3` both convert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column {
-    /// By its name in the header, or by its key in JSON lines.
+    /// By its name in the header, or by its key in JSON lines. A whole number that is no name in
+    /// the header counts columns, as `Index` does.
     Name(String),
     /// By its place from the left, from 0.
     Index(usize),
@@ -61,7 +63,8 @@ pub(super) struct Row {
     pub(super) text: String,
     pub(super) pair: Option<String>,
     pub(super) negative: Option<String>,
-    pub(super) label: Option<RawLabel>,
+    /// Apart from the texts, since a row may be of use without its label.
+    pub(super) label: Option<Result<RawLabel, RowProblem>>,
 }
 
 /// Where the wanted columns are in the records of one file.
@@ -135,12 +138,11 @@ impl Layout {
             let place = place.as_ref();
             place.map(|place| place.text(record)).transpose()
         };
-        let label = self.label.as_ref().map(|place| place.label(record));
         Ok(Row {
             text: self.text.text(record)?,
             pair: text(&self.pair)?,
             negative: text(&self.negative)?,
-            label: label.transpose()?,
+            label: self.label.as_ref().map(|place| place.label(record)),
         })
     }
 }
@@ -184,7 +186,9 @@ impl Place {
 /// Whether the first record of a file, or its header, has a column.
 pub(super) fn has(column: &Column, first: &Record, header: bool) -> bool {
     match (first, column) {
-        (Record::Fields(fields), Column::Name(name)) => header && fields.iter().any(|f| f == name),
+        (Record::Fields(fields), Column::Name(name)) => {
+            header && (fields.contains(name) || counted(name, fields).is_some())
+        }
         (Record::Fields(fields), Column::Index(index)) => *index < fields.len(),
         (Record::Object(object), Column::Name(name)) => object.contains_key(name),
         (Record::Object(_), Column::Index(_)) => false,
@@ -219,14 +223,46 @@ fn find(
             let mut places = (0..fields.len()).filter(|&place| fields[place] == *name);
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
-                (Some(_), Some(_)) => refuse(format!("more than one column is called `{name}`")),
-                (None, _) => refuse(format!(
-                    "no column `{name}`, the header has {}",
-                    quoted(fields)
-                )),
+                (Some(_), Some(_)) => {
+                    refuse(format!("more than one column is called `{}`", shown(name)))
+                }
+                (None, _) => counted(name, fields).map_or_else(
+                    || {
+                        refuse(format!(
+                            "no column `{}`, the header has {}{}",
+                            shown(name),
+                            quoted(fields),
+                            header_hint(fields)
+                        ))
+                    },
+                    Ok,
+                ),
             }
         }
     }
+}
+
+/// The place that a name without a column says.
+fn counted(name: &str, fields: &[String]) -> Option<usize> {
+    name.parse()
+        .ok()
+        .filter(|&place: &usize| place < fields.len())
+}
+
+/// What is probably meant where a header has not the columns that are wanted.
+fn header_hint(fields: &[String]) -> String {
+    if fields.iter().all(|field| looks_quoted(field)) {
+        return ": names in quotes need `quoting` minimal (--quoting minimal)".to_owned();
+    }
+    let delimiter = match fields {
+        [one] => ['\t', ';', '|', ',']
+            .into_iter()
+            .find(|&delimiter| one.contains(delimiter)),
+        _ => None,
+    };
+    delimiter.map_or_else(String::new, |delimiter| {
+        format!(": say that {delimiter:?} is the `delimiter` (--delimiter), if it stands between columns")
+    })
 }
 
 /// In JSON lines a column has a name and no place.
@@ -244,11 +280,10 @@ fn key_only(column: &Column, role: &'static str) -> Result<usize> {
 fn quoted<'a>(names: impl IntoIterator<Item: AsRef<str> + 'a>) -> String {
     let names: Vec<_> = names
         .into_iter()
-        .map(|name| format!("`{}`", name.as_ref()))
+        .map(|name| format!("`{}`", shown(name.as_ref())))
         .collect();
-    if names.is_empty() {
-        "no fields".to_owned()
-    } else {
-        names.join(", ")
+    match names.is_empty() {
+        true => "no fields".to_owned(),
+        false => listed(&names),
     }
 }

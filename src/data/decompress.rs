@@ -3,6 +3,7 @@
 //! are read, and one that ends early is an error, never a short file.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -12,6 +13,8 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+use super::format::Syntax;
+use super::json_rows;
 use crate::error::{PathContext, Result};
 
 /// More than this many bytes are unpacked only while they are at most [`MOST_OUT_OF_ONE`]
@@ -42,19 +45,47 @@ pub(super) fn open(path: &Path, unpack: Unpack) -> Result<Box<dyn BufRead>> {
     })
 }
 
-/// The same, and a file that has the content at its places once the stream has been
-/// read: the file itself or, where that is compressed or no regular file, a temporary
-/// one that is filled from the stream.
-pub(super) fn open_twice(path: &Path, unpack: Unpack) -> Result<(Box<dyn BufRead>, File)> {
+/// The same of a file of rows: lists of JSON become JSON lines.
+pub(super) fn open_rows(path: &Path, unpack: Unpack, syntax: Syntax) -> Result<Box<dyn BufRead>> {
+    let content = open(path, unpack)?;
+    match may_be_list(path, syntax) {
+        true => Ok(json_rows::as_lines(content).reading(path)?.0),
+        false => Ok(content),
+    }
+}
+
+/// Whether a file of rows may be a list of JSON; the rows of Parquet are lines already.
+fn may_be_list(path: &Path, syntax: Syntax) -> bool {
+    let parquet = |ending: &OsStr| ending.eq_ignore_ascii_case("parquet");
+    syntax == Syntax::JsonLines && !path.extension().is_some_and(parquet)
+}
+
+/// The same as [`open_rows`], and a file that has the content at its places once the stream has
+/// been read: the file itself or, where that is compressed, a list or no regular file, a
+/// temporary one that is filled from the stream.
+pub(super) fn open_twice(
+    path: &Path,
+    unpack: Unpack,
+    syntax: Syntax,
+) -> Result<(Box<dyn BufRead>, File)> {
     let file = File::open(path).reading(path)?;
-    let content: Box<dyn Read> = match Compression::of(path) {
-        Some(compression) => compression.decoder(file, unpack).reading(path)?,
-        None if file.metadata().reading(path)?.is_file() => {
-            let stream = file.try_clone().reading(path)?;
-            return Ok((Box::new(BufReader::new(stream)), file));
+    let stream = file.try_clone().reading(path)?;
+    let compression = Compression::of(path);
+    let has_places = compression.is_none() && file.metadata().reading(path)?.is_file();
+    let mut content: Box<dyn BufRead> = match compression {
+        Some(compression) => {
+            let decoder = compression.decoder(stream, unpack).reading(path)?;
+            Box::new(BufReader::new(decoder))
         }
-        None => Box::new(file),
+        None => Box::new(BufReader::new(stream)),
     };
+    let mut is_list = false;
+    if may_be_list(path, syntax) {
+        (content, is_list) = json_rows::as_lines(content).reading(path)?;
+    }
+    if has_places && !is_list {
+        return Ok((content, file));
+    }
     let copy = tempfile::tempfile().map_err(not_copied).reading(path)?;
     let stream = Copied {
         content,
@@ -139,7 +170,7 @@ impl<R: Read> Read for Counted<R> {
 
 /// Writes what is read to another file as well.
 struct Copied {
-    content: Box<dyn Read>,
+    content: Box<dyn BufRead>,
     copy: File,
 }
 

@@ -1,7 +1,7 @@
 //! Texts that are compared with each other, for a model of embeddings to learn from,
 //! and how tables hold them.
 
-use super::columns::{Column, Columns};
+use super::columns::{Column, Columns, Row};
 use super::table::Table;
 use crate::error::{Error, Result, RowProblem};
 
@@ -72,11 +72,30 @@ impl Table {
         self.embedding_examples(negative, true)
     }
 
+    /// The scored pairs of a file to predict, which may have none: `None` where no row has a score
+    /// that can be used, with a warning that says why.
+    ///
+    /// # Errors
+    /// As [`read_scored_pairs`](Self::read_scored_pairs), also where only some rows have a score.
+    pub fn read_scored_pairs_if_labelled(
+        &self,
+        negative: Option<&Column>,
+    ) -> Result<Option<Vec<EmbeddingExample>>> {
+        let columns = self.embedding_columns(negative, true)?;
+        let missing = |row: &EmbeddingExample| row.score == Some(-1.0);
+        self.rows_if_labelled(&columns, |row| self.embedding_example(row), missing)
+    }
+
     fn embedding_examples(
         &self,
         negative: Option<&Column>,
         scored: bool,
     ) -> Result<Vec<EmbeddingExample>> {
+        let columns = self.embedding_columns(negative, scored)?;
+        self.rows(&columns, |row| self.embedding_example(row))
+    }
+
+    fn embedding_columns(&self, negative: Option<&Column>, scored: bool) -> Result<Columns> {
         let columns = match scored {
             true => self.labelled_columns(),
             false => self.text_columns().clone(),
@@ -85,23 +104,30 @@ impl Table {
             let rule = "named, since texts are compared with each other";
             return Err(Error::config("pair column", rule, "none"));
         }
-        let columns = Columns {
+        Ok(Columns {
             negative: negative.cloned(),
             ..columns
-        };
+        })
+    }
+
+    fn embedding_example(&self, row: Row) -> Result<EmbeddingExample, RowProblem> {
+        let (separator, _) = self.between_labels();
         let score = |mut numbers: Vec<f32>| match numbers.len() {
             1 => Ok(numbers.remove(0)),
-            several => Err(format!("expected one number, found {several}")),
+            several => {
+                let rule = "a decimal comma must be a point";
+                Err(format!("expected one number, found {several}: {rule}"))
+            }
         };
-        self.rows(&columns, |row| {
-            let number = row.label.map(|label| label.numbers().and_then(score));
-            let number = number.transpose();
-            Ok::<_, RowProblem>(EmbeddingExample {
-                text: row.text,
-                pair: row.pair.expect("the layout has a pair column"),
-                negative: row.negative,
-                score: number.map_err(|problem| self.label_problem(problem))?,
-            })
+        let number = row.label.transpose()?;
+        let number = number.map(|label| label.numbers(separator).and_then(score));
+        Ok(EmbeddingExample {
+            text: row.text,
+            pair: row.pair.expect("the layout has a pair column"),
+            negative: row.negative,
+            score: number
+                .transpose()
+                .map_err(|problem| self.label_problem(problem))?,
         })
     }
 }

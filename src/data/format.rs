@@ -1,6 +1,7 @@
 //! How a file of rows is written, and how its name says so.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
@@ -8,14 +9,15 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// Columns between tabs, one row a line (`.tsv`). There is no quoting and no
-    /// escape: a `"` is text.
+    /// Columns between tabs, one row a line (`.tsv`). Unless [`Quoting::Minimal`] is asked for,
+    /// there is no quoting and no escape: a `"` is text.
     Tsv,
     /// Columns between commas, quoted as in RFC 4180 (`.csv`): a field in quotes
     /// may hold commas, line breaks and doubled quotes.
     Csv,
-    /// One JSON object a line (`.jsonl`, `.ndjson`, `.json`). A Parquet file (`.parquet`, with
-    /// the feature `parquet`) is read as one, its rows as lines.
+    /// One JSON object a line (`.jsonl`, `.ndjson`, `.json`). A file that is one list of objects,
+    /// or one object with such a list under `data`, is read as if each of them had a line. A
+    /// Parquet file (`.parquet`, with the feature `parquet`) is read so too, its rows as lines.
     JsonLines,
     /// One text a line (`.txt`), in a column called `text`.
     Text,
@@ -60,4 +62,74 @@ impl Format {
 /// `name` without `.ending`, if it ends so.
 fn before<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
     name.strip_suffix(ending)?.strip_suffix('.')
+}
+
+/// What quotes mean in a table with columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quoting {
+    /// Nothing between tabs, as in GLUE's files, with a warning where most fields of a column stand
+    /// in quotes; else as `Minimal`.
+    #[default]
+    Auto,
+    /// Nothing: a quote is text.
+    None,
+    /// As in RFC 4180, and as spreadsheets and pandas write it: a field may stand in quotes, and
+    /// then hold delimiters, line breaks and doubled quotes.
+    Minimal,
+}
+
+impl FromStr for Quoting {
+    type Err = Error;
+
+    /// `auto`, `none` or `minimal`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            "minimal" => Ok(Self::Minimal),
+            _ => Err(Error::config("quoting", "auto, none or minimal", name)),
+        }
+    }
+}
+
+/// How the records of a file are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Columns { delimiter: char, quoted: bool },
+    JsonLines,
+    Text,
+}
+
+impl Syntax {
+    /// Of a file in this format, or in columns between `delimiter`.
+    ///
+    /// # Errors
+    /// When no columns can stand between it.
+    pub(super) fn new(
+        format: Option<Format>,
+        delimiter: Option<char>,
+        quoting: Quoting,
+    ) -> Result<Self> {
+        let delimiter = match (format, delimiter) {
+            (Some(Format::JsonLines), Some(_)) => {
+                let rule = "none for a file that has no columns between it";
+                return Err(Error::config("delimiter", rule, "one for JSON"));
+            }
+            (_, Some(delimiter)) if "\"\n\r".contains(delimiter) => {
+                let rule = "no quote and no line end";
+                return Err(Error::config("delimiter", rule, format!("{delimiter:?}")));
+            }
+            (_, Some(delimiter)) => delimiter,
+            (Some(Format::JsonLines), None) => return Ok(Self::JsonLines),
+            (Some(Format::Tsv), None) => '\t',
+            (Some(Format::Csv), None) => ',',
+            (Some(Format::Text) | None, None) => return Ok(Self::Text),
+        };
+        let quoted = match quoting {
+            Quoting::Auto => delimiter != '\t',
+            Quoting::None => false,
+            Quoting::Minimal => true,
+        };
+        Ok(Self::Columns { delimiter, quoted })
+    }
 }

@@ -10,7 +10,7 @@ use super::columns::Layout;
 use super::dataset::Dataset;
 use super::decompress::open_twice;
 use super::example::Example;
-use super::format::Format;
+use super::format::Syntax;
 use super::labels::Labels;
 use super::records::Records;
 use super::table::Table;
@@ -38,30 +38,36 @@ use crate::error::{Error, PathContext, Result, RowProblem};
 #[derive(Debug)]
 pub struct IndexedTable {
     table: Table,
-    format: Format,
+    syntax: Syntax,
     header: bool,
     layout: Layout,
     file: File,
     blocks: Blocks,
     rows: usize,
+    /// Of each record that is no row since it cannot be used, the rows before it.
+    skipped: Vec<usize>,
     labels: Labels,
 }
 
 impl IndexedTable {
     pub(super) fn new(table: &Table) -> Result<Self> {
-        let (format, header) = table.written()?;
-        let (stream, file) = open_twice(table.path(), table.unpack())?;
-        let mut records = Records::new(Summed::new(stream), format, 1, table.path());
+        let (syntax, header) = table.written()?;
+        let (stream, file) = open_twice(table.path(), table.unpack(), syntax)?;
+        let mut records = Records::new(Summed::new(stream), syntax, 1, table.path());
         let mut blocks = Blocks::new();
         let mut labels = BTreeSet::new();
         let mut rows = 0;
+        let (mut skipped, mut next_record) = (Vec::new(), usize::from(header));
         let columns = table.labelled_columns();
-        let layout = table.scan(&mut records, header, &columns, |records, row| {
+        let layout = table.scan(&mut records, header, &columns, |records, _, row| {
             let label = table.labelled(row)?.label;
             if !labels.contains(&label) {
                 labels.insert(label);
             }
             rows += 1;
+            let record = records.begun() - 1;
+            skipped.extend((next_record..record).map(|_| rows - 1));
+            next_record = record + 1;
             if let Some(offset) = records.bytes_read().filter(|&end| blocks.is_full(end)) {
                 let line = records.lines_read() + 1;
                 let next = Start {
@@ -81,14 +87,21 @@ impl IndexedTable {
         blocks.push(end, records.reader_mut().take_sum());
         Ok(Self {
             table: table.clone(),
-            format,
+            syntax,
             header,
             layout,
             file,
             blocks,
             rows,
+            skipped,
             labels: Labels::sorted(labels)?,
         })
+    }
+
+    /// The place of a row among the records of the file.
+    fn record(&self, row: usize) -> usize {
+        let skipped = self.skipped.partition_point(|&before| before <= row);
+        usize::from(self.header) + row + skipped
     }
 
     /// The labels that rows have, in the order of [`Labels::sorted`].
@@ -118,10 +131,13 @@ impl Dataset for IndexedTable {
             problem: RowProblem::Changed,
         };
         let bytes = bytes.ok_or_else(changed)?;
-        let mut records = Records::new(&bytes[..], self.format, start.line, path);
-        // The header is in the first block.
-        let header = self.header && start.offset == 0;
-        for _ in start.row..index + usize::from(header) {
+        let mut records = Records::new(&bytes[..], self.syntax, start.line, path);
+        // A block begins after a row.
+        let first = match start.row {
+            0 => 0,
+            row => self.record(row - 1) + 1,
+        };
+        for _ in first..self.record(index) {
             records.skip()?;
         }
         let (line, record) = records.read()?.ok_or_else(changed)?;

@@ -2,10 +2,12 @@
 //! calls `label2id` and `id2label`. Ids count from 0 without gaps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::whole_file;
 
 /// The classes of a task: names in the order of their ids.
 ///
@@ -18,12 +20,31 @@ use crate::error::{Error, Result};
 /// assert_eq!(labels.name(0), Some("negative"));
 /// # Ok::<(), bertfit::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
     names: Vec<String>,
     ids: BTreeMap<String, i64>,
+    /// Whether files may have ids instead of names.
+    or_ids: bool,
 }
+
+/// Whether the names are those that transformers gives to classes without names: `LABEL_0`,
+/// `LABEL_1`, …
+pub(crate) fn is_unnamed(names: &[String]) -> bool {
+    let numbers = names.iter().map(|name| name.strip_prefix("LABEL_"));
+    numbers
+        .zip(0..)
+        .all(|(number, id): (_, usize)| number == Some(id.to_string().as_str()))
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for Labels {}
 
 impl Labels {
     /// The classes in the order given: the first has id 0.
@@ -48,11 +69,12 @@ impl Labels {
                 return refuse("distinct names", format!("`{name}` twice"));
             }
         }
-        Ok(Self { names, ids })
+        let or_ids = is_unnamed(&names);
+        Ok(Self { names, ids, or_ids })
     }
 
     /// The distinct names among `names` in sorted order: as numbers where all are
-    /// integers (`2` before `10`), else by code points.
+    /// numbers (`2` before `10`), else by code points.
     ///
     /// # Errors
     /// [`Error::Config`] when there is no name, or one is empty.
@@ -63,15 +85,82 @@ impl Labels {
                 distinct.insert(name.as_ref().to_owned());
             }
         }
-        let numbers: Option<Vec<i64>> = distinct.iter().map(|name| name.parse().ok()).collect();
+        let numbers: Option<Vec<f64>> = distinct.iter().map(|name| number(name)).collect();
         match numbers {
             Some(numbers) => {
                 let mut numbered: Vec<_> = numbers.into_iter().zip(distinct).collect();
-                numbered.sort();
+                // Stable: those that are equal stay in the order of text.
+                numbered.sort_by(|(a, _), (b, _)| a.total_cmp(b));
                 Self::new(numbered.into_iter().map(|(_, name)| name))
             }
             None => Self::new(distinct),
         }
+    }
+
+    /// The classes but for -1, where they are the ids 0, 1, 2 and so on besides: Hugging Face's
+    /// `datasets` marks rows without a gold label by -1, as in SNLI. `None` where that is not so,
+    /// and where the ids are 0 and 1 alone, beside which -1 may be a class.
+    pub fn without_missing(&self) -> Option<Self> {
+        let ids = || self.names.iter().filter(|name| *name != "-1");
+        let are_ids = ids()
+            .zip(0..)
+            .all(|(name, id)| number(name) == Some(f64::from(id)));
+        let missing = self.names.len() > ids().count();
+        let gold = (missing && are_ids && ids().count() > 2).then(|| Self::new(ids().cloned()));
+        gold?.ok()
+    }
+
+    /// The names in a file, one a line, in the order of their ids. Spaces around a name and blank
+    /// lines are no part of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no name, or has one twice.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let refuse = |problem| Error::File {
+            path: path.to_owned(),
+            problem,
+        };
+        let text = whole_file::read(path)?;
+        let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        Self::new(lines.filter(|name| !name.is_empty())).map_err(|error| refuse(error.to_string()))
+    }
+
+    /// The same classes, of which a file may have the ids where none of the names is a number: `2`
+    /// then stands for the third. Of `LABEL_0`, `LABEL_1`, …, as transformers calls classes without
+    /// names, it always may.
+    pub fn or_ids(self) -> Self {
+        Self {
+            or_ids: true,
+            ..self
+        }
+    }
+
+    /// The name that a label of a file stands for: the same text, the same number (`1.0` for
+    /// `1`), the same truth value (`true` for `True`), or the class of this id where
+    /// [`or_ids`](Self::or_ids) holds. `None` if there is no such class.
+    pub fn resolve(&self, label: &str) -> Option<&str> {
+        if let Some((name, _)) = self.ids.get_key_value(label) {
+            return Some(name);
+        }
+        let mut names = self.names.iter();
+        if let Some(truth) = truth(label) {
+            return names
+                .find(|name| self::truth(name) == Some(truth))
+                .map(String::as_str);
+        }
+        let number = number(label)?;
+        if let Some(name) = names.find(|name| self::number(name) == Some(number)) {
+            return Some(name);
+        }
+        let named = self.names.iter().any(|name| self::number(name).is_some());
+        let id = number as usize;
+        let is_id = self.or_ids
+            && !named
+            && [id.to_string(), format!("{id}.0")].contains(&label.to_owned());
+        let name = is_id.then(|| self.names.get(id)).flatten();
+        name.map(String::as_str)
     }
 
     /// Number of classes.
@@ -95,9 +184,10 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
-    /// The id of a name; `None` for an unknown one.
-    pub fn get(&self, name: &str) -> Option<i64> {
-        self.ids.get(name).copied()
+    /// The id of the class that a label stands for, as [`resolve`](Self::resolve) finds it; `None`
+    /// for an unknown one.
+    pub fn get(&self, label: &str) -> Option<i64> {
+        self.ids.get(self.resolve(label)?).copied()
     }
 
     /// The id of a name that should be known.
@@ -124,4 +214,20 @@ impl From<Labels> for Vec<String> {
     fn from(labels: Labels) -> Self {
         labels.names
     }
+}
+
+/// JSON's and Python's words for truth values.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" => Some(true),
+        "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A finite number in decimal digits.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let digits = text.bytes().any(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.filter(|number: &f64| number.is_finite())
 }

@@ -15,6 +15,8 @@ pub(super) struct Lines<R> {
     line: String,
     number: u64,
     bytes_read: u64,
+    /// The first line since [`take_bad`](Self::take_bad) that is not UTF-8, and the first bad byte.
+    bad: Option<(u64, usize)>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -27,11 +29,22 @@ impl<R: BufRead> Lines<R> {
             line: String::new(),
             number: first - 1,
             bytes_read: 0,
+            bad: None,
         }
     }
 
     /// Goes to the next line; `false` after the last one.
     pub(super) fn advance(&mut self) -> Result<bool> {
+        let more = self.advance_lossy()?;
+        match self.take_bad() {
+            Some(error) => Err(error),
+            None => Ok(more),
+        }
+    }
+
+    /// The same, with other characters for what is not UTF-8, so that a reader can first go to the
+    /// end of the record; [`take_bad`](Self::take_bad) then has the error.
+    pub(super) fn advance_lossy(&mut self) -> Result<bool> {
         let mut bytes = mem::take(&mut self.line).into_bytes();
         bytes.clear();
         let read = self.reader.read_until(b'\n', &mut bytes);
@@ -44,14 +57,21 @@ impl<R: BufRead> Lines<R> {
         if !bytes.ends_with(b"\n") {
             bytes.push(b'\n');
         }
-        self.line = String::from_utf8(bytes).map_err(|error| {
+        self.line = String::from_utf8(bytes).unwrap_or_else(|error| {
             let byte = error.utf8_error().valid_up_to();
-            self.error(self.number, RowProblem::Utf8 { byte })
-        })?;
+            self.bad.get_or_insert((self.number, byte));
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        });
         if self.number == 1 && self.line.starts_with('\u{feff}') {
             self.line.remove(0);
         }
         Ok(true)
+    }
+
+    /// The error of a line since this was last called that is not UTF-8.
+    pub(super) fn take_bad(&mut self) -> Option<Error> {
+        let (line, byte) = self.bad.take()?;
+        Some(self.error(line, RowProblem::Utf8 { byte }))
     }
 
     /// The line with its end, which is `\n` or `\r\n` (`\n` also where the file

@@ -3,17 +3,19 @@
 
 mod pages;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value, json};
 
+use super::class_names::{named, names_of};
 use super::decompress::{Unpack, is_much, too_much};
 
 /// Bytes of the file that a value in memory is counted as: it takes 40 there, and more while a
@@ -23,6 +25,8 @@ const VALUE: u64 = 16;
 /// The JSON lines of a file, made row by row.
 pub(super) struct JsonLines {
     rows: RowIter<'static>,
+    /// Of columns that have ids of classes.
+    names: BTreeMap<String, Vec<String>>,
     line: Vec<u8>,
     /// Bytes of the line that have been read.
     read: usize,
@@ -52,7 +56,13 @@ impl JsonLines {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
             }
         }
+        let features = features_in(reader.metadata()).unwrap_or_default();
+        let names = features.iter().filter_map(|(column, feature)| {
+            let names = names_of(feature)?;
+            Some((column.clone(), names))
+        });
         Ok(Self {
+            names: names.collect(),
             rows: caught(|| Ok(reader.into_iter()))?,
             line: Vec::new(),
             read: 0,
@@ -64,9 +74,14 @@ impl Read for JsonLines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.line.len() {
             let next = || Ok(self.rows.next().transpose()?.as_ref().map(object));
-            let Some(row) = caught(next)? else {
+            let Some(mut row) = caught(next)? else {
                 return Ok(0);
             };
+            for (column, names) in &self.names {
+                if let Some(value) = row.get_mut(column) {
+                    *value = named(value.take(), names);
+                }
+            }
             self.line.clear();
             self.read = 0;
             serde_json::to_writer(&mut self.line, &row)?;
@@ -90,6 +105,25 @@ fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
         Err(_) => "its reader panicked".to_owned(),
     };
     Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+}
+
+/// What `datasets` says of the columns of a file, if it has written it.
+///
+/// # Errors
+/// When it is no Parquet file.
+pub(super) fn features(file: File) -> io::Result<Option<Map<String, Value>>> {
+    let reader = caught(|| SerializedFileReader::new(file))?;
+    Ok(features_in(reader.metadata()))
+}
+
+fn features_in(metadata: &ParquetMetaData) -> Option<Map<String, Value>> {
+    let entries = metadata.file_metadata().key_value_metadata()?;
+    let entry = entries.iter().find(|entry| entry.key == "huggingface")?;
+    let mut description: Value = serde_json::from_str(entry.value.as_deref()?).ok()?;
+    match description.get_mut("info")?.get_mut("features")?.take() {
+        Value::Object(features) => Some(features),
+        _ => None,
+    }
 }
 
 fn object(row: &Row) -> Value {

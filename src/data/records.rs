@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::format::Format;
+use super::format::Syntax;
 use super::lines::Lines;
 use crate::error::{Error, Result, RowProblem};
 
@@ -22,10 +22,12 @@ pub(super) enum Record {
 
 /// The records of a stream, one at a time in one buffer.
 pub(super) struct Records<R> {
-    format: Format,
+    syntax: Syntax,
     lines: Lines<R>,
     record: Record,
     blanks: Blanks,
+    /// Records that were begun, those that could not be read counted.
+    begun: usize,
 }
 
 /// Blank lines are rows only where something follows them, so the reader must
@@ -41,54 +43,79 @@ enum Blanks {
 impl<R: BufRead> Records<R> {
     /// The first line of `reader` has the number `first_line` in its file. `path` is
     /// for messages only.
-    pub(super) fn new(reader: R, format: Format, first_line: u64, path: &Path) -> Self {
-        let record = match format {
-            Format::Tsv | Format::Csv => Record::Fields(Vec::new()),
-            Format::JsonLines | Format::Text => Record::Object(Map::new()),
+    pub(super) fn new(reader: R, syntax: Syntax, first_line: u64, path: &Path) -> Self {
+        let record = match syntax {
+            Syntax::Columns { .. } => Record::Fields(Vec::new()),
+            Syntax::JsonLines | Syntax::Text => Record::Object(Map::new()),
         };
         Self {
-            format,
+            syntax,
             lines: Lines::new(reader, first_line, path),
             record,
             blanks: Blanks::Unknown,
+            begun: 0,
         }
     }
 
-    /// The next record and the line on which it starts; `None` after the last.
+    /// The next record and the line on which it starts; `None` after the last. After an
+    /// [`Error::Line`] the next record can be read.
     pub(super) fn read(&mut self) -> Result<Option<(u64, &Record)>> {
         let Some((line, blank)) = self.begin()? else {
             return Ok(None);
         };
-        self.record = match self.format {
+        let record = match self.syntax {
             // A blank line is a row with one empty field.
-            _ if blank => Record::Fields(vec![String::new()]),
-            Format::Tsv => {
-                let fields = self.lines.content().split('\t');
-                Record::Fields(fields.map(str::to_owned).collect())
+            _ if blank => Ok(Record::Fields(vec![String::new()])),
+            Syntax::Columns {
+                delimiter,
+                quoted: false,
+            } => {
+                let fields = self.lines.content().split(delimiter);
+                Ok(Record::Fields(fields.map(str::to_owned).collect()))
             }
-            Format::Csv => Record::Fields(self.read_csv(line)?),
-            Format::JsonLines => {
-                let object = parse_object(self.lines.content());
-                Record::Object(object.map_err(|problem| self.error(line, problem))?)
-            }
-            Format::Text => {
+            Syntax::Columns { delimiter, .. } => self.read_quoted(delimiter)?.map(Record::Fields),
+            Syntax::JsonLines => parse_object(self.lines.content()).map(Record::Object),
+            Syntax::Text => {
                 let text = Value::from(self.lines.content());
-                Record::Object(Map::from_iter([("text".to_owned(), text)]))
+                Ok(Record::Object(Map::from_iter([("text".to_owned(), text)])))
             }
         };
+        // Of blank rows the line is a later one.
+        if !blank && let Some(error) = self.lines.take_bad() {
+            return Err(error);
+        }
+        self.record = record.map_err(|problem| self.error(line, problem))?;
         Ok(Some((line, &self.record)))
+    }
+
+    /// The record that was read last.
+    pub(super) fn current(&self) -> &Record {
+        &self.record
     }
 
     /// Goes past the next record, which is looked into only as far as its end asks
     /// for; `false` if there is none.
     pub(super) fn skip(&mut self) -> Result<bool> {
-        let Some((line, blank)) = self.begin()? else {
+        let Some((_, blank)) = self.begin()? else {
             return Ok(false);
         };
-        if self.format == Format::Csv && !blank {
-            self.read_csv(line)?;
+        if let Syntax::Columns {
+            delimiter,
+            quoted: true,
+        } = self.syntax
+            && !blank
+        {
+            let _ = self.read_quoted(delimiter)?;
+        }
+        if !blank {
+            let _ = self.lines.take_bad();
         }
         Ok(true)
+    }
+
+    /// Number of records so far, those that could not be read or were gone past counted.
+    pub(super) fn begun(&self) -> usize {
+        self.begun
     }
 
     /// Number of lines read so far, those before the first one counted.
@@ -125,6 +152,7 @@ impl<R: BufRead> Records<R> {
             0 => Blanks::Unknown,
             _ => Blanks::Before(blanks - 1),
         };
+        self.begun += 1;
         Ok(Some((self.lines.number() - blanks, blanks > 0)))
     }
 
@@ -136,20 +164,20 @@ impl<R: BufRead> Records<R> {
         }
         let mut blanks = 0;
         loop {
-            if !self.lines.advance()? {
+            if !self.lines.advance_lossy()? {
                 return Ok(None);
             }
             let content = self.lines.content();
-            match self.format {
-                Format::Tsv | Format::Csv if content.is_empty() => blanks += 1,
-                Format::JsonLines | Format::Text if content.trim_ascii().is_empty() => {}
+            match self.syntax {
+                Syntax::Columns { .. } if content.is_empty() => blanks += 1,
+                Syntax::JsonLines | Syntax::Text if content.trim_ascii().is_empty() => {}
                 _ => return Ok(Some(blanks)),
             }
         }
     }
 
-    /// The CSV record that starts on the current line.
-    fn read_csv(&mut self, line: u64) -> Result<Vec<String>> {
+    /// The record with quotes that starts on the current line.
+    fn read_quoted(&mut self, delimiter: char) -> Result<Result<Vec<String>, RowProblem>> {
         let mut fields = Vec::new();
         let mut field = String::new();
         let mut place = Place::Start;
@@ -160,7 +188,7 @@ impl<R: BufRead> Records<R> {
                 // Most text ends nothing: it is copied at once, for speed.
                 let run = match place {
                     Place::Start | Place::Quote => Some(0),
-                    Place::Bare => rest.find([',', '\n']),
+                    Place::Bare => rest.find([delimiter, '\n']),
                     Place::Quoted => rest.find('"'),
                 };
                 let (text, after) = rest.split_at(run.unwrap_or(rest.len()));
@@ -177,7 +205,7 @@ impl<R: BufRead> Records<R> {
                         field.push(character);
                         Place::Quoted
                     }
-                    (_, ',') => {
+                    (_, end) if end == delimiter => {
                         fields.push(mem::take(&mut field));
                         Place::Start
                     }
@@ -187,7 +215,7 @@ impl<R: BufRead> Records<R> {
                             field.pop();
                         }
                         fields.push(field);
-                        return Ok(fields);
+                        return Ok(Ok(fields));
                     }
                     _ => {
                         field.push(character);
@@ -195,15 +223,15 @@ impl<R: BufRead> Records<R> {
                     }
                 };
             }
-            if !self.lines.advance()? {
+            if !self.lines.advance_lossy()? {
                 let problem = "a quoted field is still open at the end of the file";
-                return Err(self.error(line, RowProblem::Syntax(problem.to_owned())));
+                return Ok(Err(RowProblem::Syntax(problem.to_owned())));
             }
         }
     }
 }
 
-/// Where in a CSV field the reader is. After a quote that closes, and in a field that
+/// Where in a field that may have quotes the reader is. After a quote that closes, and in a field that
 /// does not begin with one, quotes are text, as most readers have it.
 #[derive(Clone, Copy)]
 enum Place {

@@ -2,17 +2,22 @@
 //! failure names the file, the line and the field. Rows stream through, so that
 //! besides the result only one is in memory; `index` keeps none (see `indexed`).
 
+mod interpret;
+
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use super::class_names::class_names;
 use super::columns::{self, Column, Columns, Layout, Row};
-use super::decompress::{Unpack, open};
+use super::decompress::{Unpack, open_rows};
 use super::example::Example;
-use super::format::Format;
+use super::format::{Format, Quoting, Syntax};
 use super::indexed::IndexedTable;
 use super::labels::Labels;
+use super::quotes::Quotes;
 use super::raw_label::RawLabel;
-use super::records::Records;
+use super::records::{Record, Records};
+use super::skipped::SkippedRows;
 use crate::error::{Error, Result, RowProblem};
 
 /// A file with one example a row, and which of its columns are wanted.
@@ -20,8 +25,10 @@ use crate::error::{Error, Result, RowProblem};
 /// The name says how the file is written: `.tsv`, `.csv`, `.jsonl`, `.ndjson`, `.json` or
 /// `.txt` ([`Format`]), each also with `.gz` or `.xz` after it, or `.parquet`, of which a row
 /// counts as a line. All are UTF-8,
-/// with or without a byte-order mark, and have a header (JSON lines have keys
-/// instead; lines of text are the column `text`). A text may be empty, a label may not.
+/// with or without a byte-order mark, and have a header (JSON has keys
+/// instead; lines of text are the column `text`). A text may be empty, a label may not. Numbers and
+/// truth values of JSON are labels too: `1.0` is the same as `1`, and `true` is `True`, as
+/// transformers calls it.
 /// Blank lines are ignored at the end of a file and anywhere in JSON lines and `.txt`;
 /// elsewhere they are rows.
 ///
@@ -36,10 +43,14 @@ pub struct Table {
     path: PathBuf,
     unpack: Unpack,
     format: Option<Format>,
+    delimiter: Option<char>,
+    quoting: Quoting,
     header: bool,
     columns: Columns,
     label: Column,
+    label_delimiter: Option<char>,
     known: Option<Labels>,
+    pub(super) skipped: Option<SkippedRows>,
 }
 
 impl Table {
@@ -50,6 +61,8 @@ impl Table {
             path: path.as_ref().to_owned(),
             unpack: Unpack::default(),
             format: None,
+            delimiter: None,
+            quoting: Quoting::default(),
             header: true,
             columns: Columns {
                 text: "text".into(),
@@ -58,7 +71,9 @@ impl Table {
                 label: None,
             },
             label: "label".into(),
+            label_delimiter: None,
             known: None,
+            skipped: None,
         }
     }
 
@@ -95,7 +110,35 @@ impl Table {
         self
     }
 
-    /// A label that is not one of these is an error at its line.
+    /// What stands between columns; default a tab in `.tsv` and a comma in `.csv`. With it, files
+    /// of any name have columns, but for those of JSON.
+    pub fn delimiter(mut self, delimiter: char) -> Self {
+        self.delimiter = Some(delimiter);
+        self
+    }
+
+    /// What quotes mean; default [`Quoting::Auto`].
+    pub fn quoting(mut self, quoting: Quoting) -> Self {
+        self.quoting = quoting;
+        self
+    }
+
+    /// What stands between several labels or numbers of a row; default a comma. Lists of JSON need
+    /// none.
+    pub fn label_delimiter(mut self, delimiter: char) -> Self {
+        self.label_delimiter = Some(delimiter);
+        self
+    }
+
+    /// Leaves out rows that cannot be used, and adds them to `skipped`; by default the first of
+    /// them is an error. A file of which no row can be used is one all the same.
+    pub fn skip_bad_rows(mut self, skipped: &SkippedRows) -> Self {
+        self.skipped = Some(skipped.clone());
+        self
+    }
+
+    /// A label that stands for none of these ([`Labels::resolve`]) is an error at its line, and any
+    /// other is read as the name that it stands for.
     pub fn known_labels(mut self, labels: &Labels) -> Self {
         self.known = Some(labels.clone());
         self
@@ -123,38 +166,33 @@ impl Table {
     }
 
     /// All rows with any number of labels each, for several classes a row: names between
-    /// `separator`s, or lists in JSON lines.
+    /// [`label_delimiter`](Self::label_delimiter)s, or lists in JSON.
     ///
     /// # Errors
     /// As [`read`](Self::read), but a row may have no label; none of them may stand there
-    /// twice.
-    pub fn read_lists(&self, separator: char) -> Result<Vec<Example<Vec<String>>>> {
-        self.rows(&self.labelled_columns(), |row| {
-            let row = self.interpreted(row, |label| label.names(separator))?;
-            row.label.iter().try_for_each(|label| self.check(label))?;
-            Ok(row)
-        })
+    /// twice. [`Error::File`] where all rows have a 0 or 1 for each class instead of names.
+    pub fn read_lists(&self) -> Result<Vec<Example<Vec<String>>>> {
+        let rows = self.rows(&self.labelled_columns(), |row| self.listed(row))?;
+        self.refuse_one_hot(&rows)?;
+        Ok(rows)
     }
 
     /// All rows with numbers instead of labels, for regression: one each, or as many as
-    /// the first row has, between commas or in lists of JSON lines.
+    /// the first row has, between [`label_delimiter`](Self::label_delimiter)s or in lists of JSON.
     ///
     /// # Errors
     /// As [`read`](Self::read); [`Error::Line`] where a number is none or not finite, or
     /// there are more or fewer than in the first row.
     pub fn read_numbers(&self) -> Result<Vec<Example<Vec<f32>>>> {
-        let mut expected = None;
-        self.rows(&self.labelled_columns(), |row| {
-            let row = self.interpreted(row, RawLabel::numbers)?;
-            let found = row.label.len();
-            match *expected.get_or_insert(found) {
-                expected if expected == found => Ok(row),
-                expected => {
-                    let problem = format!("{found} numbers, the first row has {expected}");
-                    Err(self.label_problem(problem))
-                }
-            }
-        })
+        let (mut expected, mut texts) = (None, false);
+        let rows = self.rows(&self.labelled_columns(), |row| {
+            texts |= matches!(row.label, Some(Ok(RawLabel::Text(_))));
+            self.numbered(row, &mut expected)
+        })?;
+        if texts {
+            self.warn_of_commas(expected.unwrap_or(1));
+        }
+        Ok(rows)
     }
 
     /// Each row of these columns as `interpret` reads it.
@@ -165,7 +203,7 @@ impl Table {
     ) -> Result<Vec<T>> {
         let mut examples = Vec::new();
         let (mut records, header) = self.records()?;
-        self.scan(&mut records, header, columns, |_, row| {
+        self.scan(&mut records, header, columns, |_, _, row| {
             examples.push(interpret(row)?);
             Ok(())
         })?;
@@ -218,45 +256,14 @@ impl Table {
         Ok(first.is_some_and(|(_, first)| columns::has(column, first, header)))
     }
 
-    /// What the labels look like, by Hugging Face's names: `multi_label_classification`
-    /// if the first one is a list, `regression` if the first 1,000 are all numbers and not
-    /// all of them whole, else `single_label_classification`.
+    /// The names of the label column's classes, in the order of their ids, where the file is a
+    /// Parquet file that Hugging Face's `datasets` has written and the column a `ClassLabel` of
+    /// it. Rows have these names for labels then, and not the ids that stand in the file.
     ///
     /// # Errors
-    /// As [`read`](Self::read), for the rows that are looked at.
-    pub fn problem_type(&self) -> Result<&'static str> {
-        const LOOKED_AT: usize = 1000;
-        let (mut records, header) = self.records()?;
-        let columns = self.labelled_columns();
-        let mut layout = None;
-        let mut labels = Vec::new();
-        while labels.len() < LOOKED_AT
-            && let Some((line, record)) = records.read()?
-        {
-            let layout = match &layout {
-                Some(layout) => layout,
-                None => {
-                    let found = layout.insert(Layout::new(&columns, record, header, &self.path)?);
-                    if header {
-                        continue;
-                    }
-                    found
-                }
-            };
-            let row = layout.pick(record);
-            let row = row.map_err(|problem| records.error(line, problem))?;
-            labels.extend(row.label);
-        }
-        if matches!(labels.first(), Some(RawLabel::List(_))) {
-            return Ok("multi_label_classification");
-        }
-        let number = |label: RawLabel| label.name().ok()?.parse::<f64>().ok();
-        let numbers: Option<Vec<f64>> = labels.into_iter().map(number).collect();
-        let fraction = |number: &f64| number.fract() != 0.0;
-        Ok(match numbers {
-            Some(numbers) if numbers.iter().any(fraction) => "regression",
-            _ => "single_label_classification",
-        })
+    /// When the file cannot be read, or is no Parquet file despite its name.
+    pub fn class_names(&self) -> Result<Option<Labels>> {
+        class_names(&self.path, &self.label.to_string())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -268,10 +275,17 @@ impl Table {
     }
 
     /// How the file is written, and whether its first record is a header.
-    pub(super) fn written(&self) -> Result<(Format, bool)> {
-        let format = self.format.map_or_else(|| Format::of(&self.path), Ok)?;
-        let columns = matches!(format, Format::Tsv | Format::Csv);
-        Ok((format, self.header && columns))
+    pub(super) fn written(&self) -> Result<(Syntax, bool)> {
+        let by_name = || Format::of(&self.path);
+        let format = match (self.format, self.delimiter) {
+            (Some(format), _) => Some(format),
+            // It says how the file is written, but for JSON.
+            (None, Some(_)) => by_name().ok(),
+            (None, None) => Some(by_name()?),
+        };
+        let syntax = Syntax::new(format, self.delimiter, self.quoting)?;
+        let columns = matches!(syntax, Syntax::Columns { .. });
+        Ok((syntax, self.header && columns))
     }
 
     /// The columns of texts.
@@ -287,82 +301,70 @@ impl Table {
         }
     }
 
-    /// A row of these columns, if its label is a known one.
-    pub(super) fn labelled(&self, row: Row) -> Result<Example, RowProblem> {
-        let row = self.interpreted(row, RawLabel::name)?;
-        self.check(&row.label)?;
-        Ok(row)
-    }
-
-    /// A row with its label as `interpret` reads it.
-    fn interpreted<L>(
-        &self,
-        row: Row,
-        interpret: impl Fn(RawLabel) -> Result<L, String>,
-    ) -> Result<Example<L>, RowProblem> {
-        let Row {
-            text, pair, label, ..
-        } = row;
-        let label = interpret(label.expect("the layout has a label column"));
-        let label = label.map_err(|problem| self.label_problem(problem))?;
-        Ok(Example { text, pair, label })
-    }
-
-    pub(super) fn label_problem(&self, problem: String) -> RowProblem {
-        RowProblem::Field {
-            field: self.label.to_string(),
-            problem,
-        }
-    }
-
-    fn check(&self, label: &str) -> Result<(), RowProblem> {
-        match &self.known {
-            Some(known) if known.get(label).is_none() => Err(RowProblem::UnknownLabel {
-                label: label.to_owned(),
-                known: known.names().to_vec(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// The file's records, and whether the first of them is a header.
-    fn records(&self) -> Result<(Records<impl BufRead + use<>>, bool)> {
-        let (format, header) = self.written()?;
-        let records = Records::new(open(&self.path, self.unpack)?, format, 1, &self.path);
-        Ok((records, header))
+    pub(super) fn records(&self) -> Result<(Records<impl BufRead + use<>>, bool)> {
+        let (syntax, header) = self.written()?;
+        let content = open_rows(&self.path, self.unpack, syntax)?;
+        Ok((Records::new(content, syntax, 1, &self.path), header))
     }
 
-    /// Gives each row to `take`, whose problem ends the reading at that row. The
-    /// records are then those after it.
+    /// Gives each row and its line to `take`, whose problem ends the reading at that row unless
+    /// such rows are left out. The records are then those after it.
     pub(super) fn scan<R: BufRead>(
         &self,
         records: &mut Records<R>,
         header: bool,
         columns: &Columns,
-        mut take: impl FnMut(&mut Records<R>, Row) -> Result<(), RowProblem>,
+        mut take: impl FnMut(&mut Records<R>, u64, Row) -> Result<(), RowProblem>,
     ) -> Result<Layout> {
-        let mut layout = None;
-        let mut rows = 0_u64;
-        while let Some((line, record)) = records.read()? {
-            let layout = match &layout {
-                Some(layout) => layout,
-                None => {
-                    let found = Layout::new(columns, record, header, &self.path)?;
-                    let found = layout.insert(found);
-                    if header {
-                        continue;
+        let mut layout: Option<Layout> = None;
+        let (mut rows, mut skipped) = (0_u64, 0_u64);
+        let mut quotes = self.watched_quotes()?;
+        loop {
+            let read = match records.read() {
+                Ok(None) => break,
+                Ok(Some((line, record))) => {
+                    if let (Some(quotes), Record::Fields(fields)) = (&mut quotes, record) {
+                        quotes.see(fields);
                     }
-                    found
+                    let found = match &layout {
+                        Some(layout) => layout,
+                        None => {
+                            let found = Layout::new(columns, record, header, &self.path)?;
+                            let found = layout.insert(found);
+                            if header {
+                                continue;
+                            }
+                            found
+                        }
+                    };
+                    let row = found.pick(record);
+                    row.and_then(|row| take(records, line, row))
+                        .map_err(|problem| records.error(line, problem))
                 }
+                // Without a header nothing can be read.
+                Err(error) if header && layout.is_none() => return Err(error),
+                Err(error) => Err(error),
             };
-            layout
-                .pick(record)
-                .and_then(|row| take(records, row))
-                .map_err(|problem| records.error(line, problem))?;
-            rows += 1;
+            match (read, &self.skipped) {
+                (Ok(()), _) => rows += 1,
+                (Err(error), Some(list)) => {
+                    list.take(error)?;
+                    skipped += 1;
+                }
+                (Err(error), None) => return Err(error),
+            }
+        }
+        if let Some(example) = quotes.as_ref().and_then(Quotes::example) {
+            log::warn!(
+                "{}: the quotes around fields such as `{example}` are read as text: if they are \
+                 not, ask for `quoting` minimal (--quoting minimal)",
+                self.path.display()
+            );
         }
         let problem = match (rows, layout, records.lines_read()) {
             (1.., Some(layout), _) => return Ok(layout),
+            _ if skipped > 0 => "no row can be used",
             (_, Some(_), _) => "there are no rows after the header",
             (_, None, 0) => "the file is empty",
             (_, None, _) => "the file has only blank lines",
@@ -371,5 +373,11 @@ impl Table {
             path: self.path.clone(),
             problem: problem.to_owned(),
         })
+    }
+
+    /// What counts quotes, where they are taken for text without having been asked for.
+    fn watched_quotes(&self) -> Result<Option<Quotes>> {
+        let unquoted = matches!(self.written()?.0, Syntax::Columns { quoted: false, .. });
+        Ok((unquoted && self.quoting == Quoting::Auto).then(Quotes::default))
     }
 }

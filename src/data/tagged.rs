@@ -1,23 +1,24 @@
-//! Sentences as words with a tag each, and the files that hold them: columns of words
-//! as in the CoNLL tasks, or JSON lines. Every failure names the file and the line.
+//! Sentences as words with a tag each, and the files that hold them. How the files are
+//! written is known to `tag_columns` and `tag_lists`; every failure names the file and the line.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use super::decompress::{Unpack, open};
-use super::format::Format;
+use super::class_names::class_names;
+use super::decompress::{Unpack, open, open_rows};
+use super::format::{Format, Syntax};
 use super::labels::Labels;
-use super::lines::Lines;
-use super::records::{Record, Records, kind};
-use super::tag_kinds::TagKinds;
+use super::skipped::SkippedRows;
+use super::tag_columns::Columns;
+use super::tag_kinds::{TagKinds, odd_of};
+use super::tag_lists::Lists;
 use crate::error::{Error, Result, RowProblem};
 
 /// A sentence: its words, and what is to be learnt about each of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TaggedWords {
-    /// The words, in order.
+    /// The words, in order. One that is empty has a tag like any other, but no tokens, so that
+    /// nothing is learnt of it.
     pub words: Vec<String>,
     /// The tag of each word, such as `B-PER`, `O` or `NOUN`.
     pub tags: Vec<String>,
@@ -35,11 +36,24 @@ impl TaggedWords {
 
 /// A file of tagged sentences.
 ///
-/// JSON lines (`.jsonl`, `.ndjson`, `.json`) have an object for each sentence, with the
-/// lists `words` and `tags` (or `tokens` and `ner_tags`, as on the Hub). Any other file
-/// has a word on each line, columns between tabs (if the first line with a word has one)
-/// or else between runs of spaces, and blank lines between sentences. Lines that begin
-/// with `-DOCSTART-` end a sentence too. Each file may be compressed (`.gz`, `.xz`).
+/// JSON lines (`.jsonl`, `.ndjson`, `.json`) and Parquet have an object for each sentence, with
+/// the lists `words` and `tags` (or `tokens` and `ner_tags`, as on the Hub). Tags may be ids:
+/// they become names where the file has them, as Parquet files of the Hub do
+/// ([`class_names`](Self::class_names)), or where ids may stand for the
+/// [`known_labels`](Self::known_labels) ([`Labels::or_ids`]).
+///
+/// Any other file has a word on each line, columns between tabs (if the first line with a word
+/// has one) or else between runs of spaces, and blank lines between sentences. Lines that begin
+/// with `-DOCSTART-` end a sentence too. A file with ten columns between tabs of which the first
+/// numbers the words is CoNLL-U (or CoNLL-X): by default its words are in column 1 and its tags
+/// (UPOS) in column 3, and lines of multiword tokens (`1-2`) and empty nodes (`1.1`) are left
+/// out.
+///
+/// A line before the words of a sentence that begins with `#` is a comment if it has another
+/// number of columns than the words, or a tag that no word has (a warning counts the latter).
+/// Any other line with `#` is a word, such as a hashtag.
+///
+/// Each file may be compressed (`.gz`, `.xz`).
 ///
 /// ```no_run
 /// # use bertfit::TaggedFile;
@@ -49,39 +63,45 @@ impl TaggedWords {
 /// ```
 #[derive(Debug, Clone)]
 pub struct TaggedFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     unpack: Unpack,
-    words: Place,
-    tags: Place,
-    known: Option<Labels>,
+    pub(super) words: Place,
+    pub(super) tags: Place,
+    pub(super) known: Option<Labels>,
+    pub(super) skipped: Option<SkippedRows>,
 }
 
 /// Where words or tags are.
 #[derive(Debug, Clone)]
-struct Place {
-    /// Of the columns; counted from the last one if it is `None`.
-    column: Option<usize>,
+pub(super) struct Place {
+    /// Of the columns; `None` where the file decides.
+    pub(super) column: Option<usize>,
     /// In JSON: the first of these keys that there is.
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
+}
+
+/// A sentence as it was read.
+pub(super) struct Sentence {
+    /// The line on which it begins, from 1.
+    pub(super) line: u64,
+    pub(super) content: TaggedWords,
 }
 
 impl TaggedFile {
     /// The file at `path`, with words in the first column and tags in the last. It is
     /// opened when it is read.
     pub fn open(path: impl AsRef<Path>) -> Self {
-        let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let place = |names: &[&str]| Place {
+            column: None,
+            keys: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
         Self {
             path: path.as_ref().to_owned(),
             unpack: Unpack::default(),
-            words: Place {
-                column: Some(0),
-                keys: keys(&["words", "tokens"]),
-            },
-            tags: Place {
-                column: None,
-                keys: keys(&["tags", "ner_tags", "pos_tags", "labels"]),
-            },
+            words: place(&["words", "tokens"]),
+            tags: place(&["tags", "ner_tags", "pos_tags", "labels"]),
             known: None,
+            skipped: None,
         }
     }
 
@@ -97,9 +117,17 @@ impl TaggedFile {
         self
     }
 
-    /// A tag that is not one of these is an error at its line.
+    /// A tag that is not one of these, nor the id of one where [`Labels::or_ids`] allows it, is
+    /// an error at its line.
     pub fn known_labels(mut self, labels: &Labels) -> Self {
         self.known = Some(labels.clone());
+        self
+    }
+
+    /// Leaves out sentences that cannot be used and adds them to `skipped`, instead of ending
+    /// with an error at the first one.
+    pub fn skip_bad_rows(mut self, skipped: &SkippedRows) -> Self {
+        self.skipped = Some(skipped.clone());
         self
     }
 
@@ -114,12 +142,22 @@ impl TaggedFile {
     ///
     /// # Errors
     /// - [`Error::Read`]: the file cannot be opened, read or decompressed.
-    /// - [`Error::File`]: it has no sentences.
+    /// - [`Error::File`]: it has no sentences, or its first column numbers the words and no
+    ///   other was asked for.
     /// - [`Error::Line`]: a line is not UTF-8 or not an object, has another number of
     ///   columns than the first, or lacks a word or a tag; a sentence has no words, or
     ///   more or fewer tags; a tag is not a known one, or marks no entity where others do.
     pub fn read(&self) -> Result<Vec<TaggedWords>> {
-        self.read_with(Some(&self.tags))
+        let sentences = self.read_with(true)?;
+        let words = sentences.iter().flat_map(|sentence| &sentence.words);
+        match words.filter(|word| word.is_empty()).count() {
+            0 => {}
+            empty => log::warn!(
+                "{}: {empty} words are empty; nothing is learnt of their tags",
+                self.path.display()
+            ),
+        }
+        Ok(sentences)
     }
 
     /// All sentences without their tags, for prediction. In JSON lines a sentence may
@@ -128,175 +166,146 @@ impl TaggedFile {
     /// # Errors
     /// As [`read`](Self::read), but for what concerns tags.
     pub fn read_words(&self) -> Result<Vec<Vec<String>>> {
-        let sentences = self.read_with(None)?;
-        Ok(sentences
-            .into_iter()
-            .map(|sentence| sentence.words)
-            .collect())
+        let sentences = self.read_with(false)?.into_iter();
+        Ok(sentences.map(|sentence| sentence.words).collect())
     }
 
-    /// Whether the file has tags, as its first sentence tells; a file to predict may
-    /// lack them.
+    /// Whether the file has a place for tags, as its first sentence tells; a file to predict may
+    /// lack it.
     ///
     /// # Errors
     /// When the file cannot be opened, read or decompressed.
     pub fn has_tags(&self) -> Result<bool> {
-        let reader = open(&self.path, self.unpack)?;
-        if self.is_json() {
-            let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
-            return Ok(match records.read()? {
-                Some((_, Record::Object(object))) => self.tags.key(object).is_some(),
-                _ => false,
-            });
+        match self.is_json() {
+            true => Lists::new(self).has_tags(),
+            false => Ok(Columns::new(self)?.is_some_and(|columns| columns.has_tags())),
         }
-        let mut lines = Lines::new(reader, 1, &self.path);
-        while lines.advance()? {
-            let fields = Fields::of(lines.content(), lines.content().contains('\t'));
-            if let Fields::Word(fields) = fields {
-                let least = self
-                    .words
-                    .column
-                    .unwrap_or(0)
-                    .max(self.tags.column.unwrap_or(1));
-                return Ok(fields.len() > least);
+    }
+
+    /// Whether any word has a tag that says something: one of the
+    /// [`known_labels`](Self::known_labels), or, where these are not set, one that is no
+    /// placeholder (empty, `null`, `-1` or `_`).
+    ///
+    /// # Errors
+    /// When the file cannot be opened, read or decompressed, or is not what its name says.
+    pub fn has_usable_tags(&self) -> Result<bool> {
+        match self.is_json() {
+            true => Lists::new(self).has_usable_tags(),
+            false => match Columns::new(self)? {
+                Some(columns) => columns.has_usable_tags(),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// The names of the tags whose ids stand in the file, in the order of the ids, where the
+    /// file says them, as Parquet files of the Hugging Face Hub do.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn class_names(&self) -> Result<Option<Labels>> {
+        for column in &self.tags.keys {
+            if let Some(names) = class_names(&self.path, column)? {
+                return Ok(Some(names));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn is_json(&self) -> bool {
         matches!(Format::of(&self.path), Ok(Format::JsonLines))
     }
 
-    fn read_with(&self, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
-        let reader = open(&self.path, self.unpack)?;
+    fn read_with(&self, tags: bool) -> Result<Vec<TaggedWords>> {
         let sentences = match self.is_json() {
-            true => self.read_objects(reader, tags)?,
-            false => self.read_columns(reader, tags)?,
+            true => Lists::new(self).read(tags)?,
+            false => match Columns::new(self)? {
+                Some(columns) => columns.read(tags)?,
+                None => Vec::new(),
+            },
         };
-        if sentences.is_empty() {
-            return Err(Error::File {
-                path: self.path.clone(),
-                problem: "there are no sentences".to_owned(),
-            });
-        }
-        Ok(sentences)
-    }
-
-    fn read_columns(&self, reader: impl BufRead, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
-        let mut sentences = Vec::new();
-        let mut sentence = TaggedWords::default();
-        let mut lines = Lines::new(reader, 1, &self.path);
-        // Of the first line with a word: whether it has tabs, and its number of columns.
-        let mut layout = None;
-        let mut kinds = TagKinds::default();
-        while lines.advance()? {
-            let line = lines.content();
-            let tabs = layout.map_or_else(|| line.contains('\t'), |(tabs, _)| tabs);
-            let fields = match Fields::of(line, tabs) {
-                Fields::Word(fields) => fields,
-                Fields::Break => {
-                    if !sentence.words.is_empty() {
-                        sentences.push(std::mem::take(&mut sentence));
-                    }
-                    continue;
-                }
-            };
-            let (_, expected) = *layout.get_or_insert((tabs, fields.len()));
-            let mut add = || {
-                if fields.len() != expected {
-                    let found = fields.len();
-                    return Err(RowProblem::Columns { expected, found });
-                }
-                sentence.words.push(self.words.field(&fields, "the word")?);
-                if let Some(tags) = tags {
-                    let tag = tags.field(&fields, "the tag")?;
-                    kinds.see(lines.number(), &tag);
-                    sentence.tags.push(self.check(tag)?);
-                }
-                Ok(())
-            };
-            add().map_err(|problem| lines.error(lines.number(), problem))?;
-        }
-        if !sentence.words.is_empty() {
-            sentences.push(sentence);
-        }
-        let columns = layout.map_or(1, |(_, columns)| columns);
-        let column = tags.and_then(|tags| tags.column).unwrap_or(columns - 1);
-        match kinds.odd_one(&column.to_string()) {
-            Some((line, problem)) => Err(lines.error(line, problem)),
-            None => Ok(sentences),
+        match sentences.is_empty() {
+            true => Err(self.refuse("there are no sentences")),
+            false => Ok(sentences),
         }
     }
 
-    fn read_objects(&self, reader: impl BufRead, tags: Option<&Place>) -> Result<Vec<TaggedWords>> {
-        let mut sentences = Vec::new();
-        let mut kinds = TagKinds::default();
-        let mut records = Records::new(reader, Format::JsonLines, 1, &self.path);
-        while let Some((line, record)) = records.read()? {
-            let Record::Object(object) = record else {
-                unreachable!("JSON lines are objects");
-            };
-            let sentence = self.sentence(object, tags);
-            let sentence = sentence.map_err(|problem| records.error(line, problem))?;
-            sentence.tags.iter().for_each(|tag| kinds.see(line, tag));
-            sentences.push(sentence);
-        }
-        match kinds.odd_one(&self.tags.keys[0]) {
-            Some((line, problem)) => Err(records.error(line, problem)),
-            None => Ok(sentences),
+    /// The lines of columns.
+    pub(super) fn lines(&self) -> Result<impl BufRead + use<>> {
+        open(&self.path, self.unpack)
+    }
+
+    /// The objects of JSON lines, of a list or of Parquet, one a line.
+    pub(super) fn objects(&self) -> Result<impl BufRead + use<>> {
+        open_rows(&self.path, self.unpack, Syntax::JsonLines)
+    }
+
+    pub(super) fn refuse(&self, problem: impl Into<String>) -> Error {
+        Error::File {
+            path: self.path.clone(),
+            problem: problem.into(),
         }
     }
 
-    fn sentence(
-        &self,
-        object: &Map<String, Value>,
-        tags: Option<&Place>,
-    ) -> Result<TaggedWords, RowProblem> {
-        let words = self
-            .words
-            .list(object, |value| value.as_str().map(str::to_owned))?;
-        let Some(tags) = tags else {
-            let tags = Vec::new();
-            return Ok(TaggedWords { words, tags });
+    /// The name of a tag, if it is one of those that are known.
+    pub(super) fn check(&self, label: String) -> Result<String, RowProblem> {
+        let Some(known) = &self.known else {
+            return Ok(label);
         };
-        let of = |problem: String| RowProblem::Field {
-            field: tags.keys[0].clone(),
-            problem,
-        };
-        let found = tags.list(object, |value| match value {
-            Value::String(tag) => Some(tag.clone()),
-            // Ids of classes whose names are elsewhere.
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
-        })?;
-        if words.is_empty() {
-            return Err(of("the sentence has no words".to_owned()));
-        }
-        if words.len() != found.len() {
-            return Err(of(format!(
-                "{} tags for {} words",
-                found.len(),
-                words.len()
-            )));
-        }
-        let tags = found.into_iter().map(|tag| match tag.is_empty() {
-            true => Err(of("a tag is empty".to_owned())),
-            false => self.check(tag),
-        });
-        let tags = tags.collect::<Result<_, _>>()?;
-        Ok(TaggedWords { words, tags })
-    }
-
-    /// The tag, if it is one of those that are known.
-    fn check(&self, label: String) -> Result<String, RowProblem> {
-        match &self.known {
-            Some(known) if known.get(&label).is_none() => {
+        match known.resolve(&label) {
+            Some(name) => Ok(name.to_owned()),
+            None => {
                 let known = known.names().to_vec();
                 Err(RowProblem::UnknownLabel { label, known })
             }
-            _ => Ok(label),
         }
+    }
+
+    /// Whether a tag says something.
+    pub(super) fn is_usable(&self, tag: &str) -> bool {
+        match &self.known {
+            Some(known) => known.resolve(tag).is_some(),
+            None => !["", "_", "-1"].contains(&tag),
+        }
+    }
+
+    /// Takes the error of a sentence that is to be left out.
+    ///
+    /// # Errors
+    /// The error itself, if none is, or it is not about a single sentence.
+    pub(super) fn leave_out(&self, error: Error) -> Result<()> {
+        match &self.skipped {
+            Some(skipped) => skipped.take(error),
+            None => Err(error),
+        }
+    }
+
+    /// The sentences without those that have a tag which marks no entity where others do.
+    ///
+    /// # Errors
+    /// That of the first such tag, if none is to be left out.
+    pub(super) fn leave_out_odd(
+        &self,
+        kinds: &TagKinds,
+        field: &str,
+        mut sentences: Vec<Sentence>,
+        error: impl Fn(u64, RowProblem) -> Error,
+    ) -> Result<Vec<TaggedWords>> {
+        if let Some((line, problem)) = kinds.odd_one(field) {
+            if self.skipped.is_none() {
+                return Err(error(line, problem));
+            }
+            let mut kept = Vec::with_capacity(sentences.len());
+            for sentence in sentences {
+                match odd_of(&sentence.content.tags, field) {
+                    Some(problem) => self.leave_out(error(sentence.line, problem))?,
+                    None => kept.push(sentence),
+                }
+            }
+            sentences = kept;
+        }
+        let contents = sentences.into_iter().map(|sentence| sentence.content);
+        Ok(contents.collect())
     }
 }
 
@@ -305,94 +314,6 @@ impl Place {
         match column {
             super::Column::Name(name) => self.keys = vec![name],
             super::Column::Index(index) => self.column = Some(index),
-        }
-    }
-
-    /// The column of a line; not empty.
-    fn field(&self, fields: &[&str], what: &str) -> Result<String, RowProblem> {
-        let column = self.column.unwrap_or(fields.len() - 1);
-        let problem = |problem: String| RowProblem::Field {
-            field: column.to_string(),
-            problem,
-        };
-        match fields.get(column) {
-            Some(&"") => Err(problem(format!("{what} is empty"))),
-            // A lone column holds words.
-            Some(_) if self.column.is_none() && fields.len() < 2 => {
-                Err(problem(format!("{what} is absent, there is one column")))
-            }
-            Some(&field) => Ok(field.to_owned()),
-            None => {
-                let count = fields.len();
-                Err(problem(format!(
-                    "{what} is absent, there are {count} columns"
-                )))
-            }
-        }
-    }
-
-    fn key<'a>(&self, object: &'a Map<String, Value>) -> Option<(&str, &'a Value)> {
-        let mut found = self
-            .keys
-            .iter()
-            .filter_map(|key| Some((key.as_str(), object.get(key)?)));
-        found.next()
-    }
-
-    /// The list under the first key that there is.
-    fn list(
-        &self,
-        object: &Map<String, Value>,
-        item: impl Fn(&Value) -> Option<String>,
-    ) -> Result<Vec<String>, RowProblem> {
-        let problem = |field: &str, problem: String| RowProblem::Field {
-            field: field.to_owned(),
-            problem,
-        };
-        let (key, value) = self
-            .key(object)
-            .ok_or_else(|| problem(&self.keys[0], "absent".to_owned()))?;
-        let Value::Array(values) = value else {
-            return Err(problem(
-                key,
-                format!("expected a list, found {}", kind(value)),
-            ));
-        };
-        let items = values.iter().map(|value| {
-            let refused = || {
-                problem(
-                    key,
-                    format!("expected a list of strings, found {} in it", kind(value)),
-                )
-            };
-            item(value).ok_or_else(refused)
-        });
-        items.collect()
-    }
-}
-
-/// A line of a file in columns.
-enum Fields<'a> {
-    Word(Vec<&'a str>),
-    /// Between two sentences.
-    Break,
-}
-
-impl<'a> Fields<'a> {
-    fn of(line: &'a str, tabs: bool) -> Self {
-        // Other white space may be a word's.
-        let blank = |c: char| c == ' ' || c == '\t';
-        let fields: Vec<&str> = match tabs {
-            true => line.split('\t').collect(),
-            false => line
-                .split(blank)
-                .filter(|field| !field.is_empty())
-                .collect(),
-        };
-        match fields.first() {
-            None | Some(&"-DOCSTART-") => Self::Break,
-            Some(_) if line.chars().all(blank) => Self::Break,
-            Some(_) => Self::Word(fields),
         }
     }
 }

@@ -66,6 +66,13 @@ impl Inputs {
         &self.token_type_ids
     }
 
+    /// The same with segment 0 everywhere.
+    pub(super) fn without_segments(mut self) -> Result<Self> {
+        let zeros = self.token_type_ids.f_zeros_like();
+        self.token_type_ids = zeros.doing("making a batch")?;
+        Ok(self)
+    }
+
     /// The tokens whose logits are wanted, as places in the batch read row by row, `[M]`
     /// of `B·L`; none where those of all are.
     pub fn places(&self) -> Option<&Tensor> {

@@ -98,6 +98,11 @@ impl TextEncoder {
             TruncationSide::Right => LongText::Head,
             TruncationSide::Left => LongText::Tail,
         };
+        let mut limits = limits;
+        if !tokenizer.has_segments() {
+            // Those of a pair, which no batch will have.
+            limits.type_vocab_size = limits.type_vocab_size.max(2);
+        }
         Ok(Self {
             tokenizer,
             limits,
@@ -232,17 +237,18 @@ impl TextEncoder {
         Ok(self.rows(texts)?.iter().map(tokens).collect())
     }
 
-    /// Pads encodings into the tensors of one batch, `[B, L]`.
+    /// Pads encodings into the tensors of one batch, `[B, L]`. Where the tokenizer has
+    /// [no segments](Tokenizer::has_segments), all segment ids are 0.
     ///
     /// # Errors
     /// As [`pad`].
     pub fn inputs(&self, encodings: &[Encoding]) -> Result<Inputs> {
-        pad(
-            encodings,
-            self.tokenizer.pad_id(),
-            self.padding,
-            &self.limits,
-        )
+        let pad_id = self.tokenizer.pad_id();
+        let inputs = pad(encodings, pad_id, self.padding, &self.limits)?;
+        match self.tokenizer.has_segments() {
+            true => Ok(inputs),
+            false => inputs.without_segments(),
+        }
     }
 
     /// The same for texts that may have several rows each; see [`Inputs::windows`].

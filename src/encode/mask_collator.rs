@@ -66,7 +66,7 @@ impl Masking {
 pub struct MaskCollator {
     encoder: TextEncoder,
     masking: Masking,
-    /// For each id, whether it goes on with the word before it.
+    /// For each id that a text can become, whether it goes on with the word before it.
     continues: Vec<bool>,
 }
 

@@ -146,7 +146,10 @@ impl Collator for QaCollator {
             let cut = cut.map_err(|problem| Error::Row { row, problem })?;
             // Where people gave several answers, the first one is learnt.
             let answer = example.answers.first();
-            let answer = answer.map(|span| span.start..span.start + span.text.chars().count());
+            let answer = answer.and_then(|span| {
+                let start = span.start?;
+                Some(start..start + span.text.chars().count())
+            });
             places.extend(cut.iter().flat_map(|row| positions(row, answer.clone())));
             let first_row = encodings.len();
             encodings.extend(cut.iter().cloned());

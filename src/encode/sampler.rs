@@ -315,7 +315,10 @@ mod tests {
             lengths: Vec<u32>,
             order: Vec<u32>,
         }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encode/windows.json");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/data/encode/windows.json"
+        );
         let text = std::fs::read_to_string(path).expect("the reference");
         let cases: Vec<Case> = serde_json::from_str(&text).expect("JSON");
         assert!(cases.len() > 5);
@@ -329,7 +332,12 @@ mod tests {
 
     #[test]
     fn a_batch_of_all_rows_may_be_asked_for() {
-        for size in [usize::MAX, usize::MAX / 50 + 1, usize::MAX / 2 + 1, usize::MAX / 4 + 1] {
+        for size in [
+            usize::MAX,
+            usize::MAX / 50 + 1,
+            usize::MAX / 2 + 1,
+            usize::MAX / 4 + 1,
+        ] {
             for make in [Sampler::shuffled, Sampler::grouped] {
                 assert_eq!(make(size, 1).batches(&[3, 4, 5], 0)[0].len(), 3);
             }

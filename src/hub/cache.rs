@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::progress::Progress;
 use super::{Name, is_safe};
 use crate::error::{PathContext, Result};
 
@@ -76,7 +77,8 @@ impl<'a> Cache<'a> {
         create_parent(&place)?;
         // A link to a blob that somebody has deleted.
         let _ = fs::remove_file(&place);
-        let linked = symlink(&format!("../../blobs/{}", version.etag), &place)
+        let up = "../".repeat(2 + file.matches('/').count());
+        let linked = symlink(&format!("{up}blobs/{}", version.etag), &place)
             .or_else(|_| fs::hard_link(&blob, &place));
         // Another program may have been quicker.
         match place.exists() {
@@ -92,6 +94,7 @@ impl<'a> Cache<'a> {
         version: &Version,
         mut body: impl Read,
         length: Option<u64>,
+        mut progress: Progress,
     ) -> Result<io::Result<()>> {
         let blob = self.blob(version);
         // A name of its own, so that two programs never write to one file.
@@ -100,7 +103,7 @@ impl<'a> Cache<'a> {
         let name = format!("{}.{process}-{time}.incomplete", version.etag);
         let part = blob.with_file_name(name);
         create_parent(&part)?;
-        let received = copy(&mut body, &part, length).and_then(|received| {
+        let received = copy(&mut body, &part, length, &mut progress).and_then(|received| {
             if received.is_ok() {
                 fs::rename(&part, &blob).writing(&blob)?;
             }
@@ -127,7 +130,12 @@ impl<'a> Cache<'a> {
 }
 
 /// Copies all of `body`; an inner error if it breaks or is not `length` bytes.
-fn copy(body: &mut impl Read, part: &Path, length: Option<u64>) -> Result<io::Result<()>> {
+fn copy(
+    body: &mut impl Read,
+    part: &Path,
+    length: Option<u64>,
+    progress: &mut Progress,
+) -> Result<io::Result<()>> {
     let mut file = File::create(part).writing(part)?;
     let mut buffer = vec![0; BUFFER];
     let mut received = 0;
@@ -137,6 +145,7 @@ fn copy(body: &mut impl Read, part: &Path, length: Option<u64>) -> Result<io::Re
             Ok(count) => {
                 file.write_all(&buffer[..count]).writing(part)?;
                 received += count as u64;
+                progress.set(received);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Ok(Err(error)),

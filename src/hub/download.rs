@@ -5,24 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ureq::http::Response;
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 
 use super::cache::{Cache, Version};
+use super::certificates::trusted;
+use super::progress::Progress;
+use super::repository::{
+    CONFIG, MODULES, OF_MODULES, OPTIONAL, VOCABULARIES, check_config, module_files,
+};
 use super::settings::Settings;
 use super::{Name, is_safe};
 use crate::error::{Error, Result};
-
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const PICKLED: &str = "pytorch_model.bin";
-const OPTIONAL: [&str; 4] = [
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "added_tokens.json",
-];
-/// After `config.json`. The weights come last: where they are, all else is.
-const REQUIRED: [&str; 2] = ["vocab.txt", WEIGHTS];
+use crate::model::weights::files::{FORMS, is_index, weight_map};
 
 /// How long a connection may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,34 +38,50 @@ struct Answer {
     body: Body,
 }
 
+/// A file that a snapshot in the cache lacks.
+struct Lacking {
+    file: String,
+    /// Whether the repository lacks it too.
+    nowhere: bool,
+}
+
 impl<'a> Download<'a> {
-    pub(super) fn new(name: &'a Name<'a>, settings: Settings) -> Self {
+    pub(super) fn new(name: &'a Name<'a>, settings: Settings) -> Result<Self> {
         // Redirects are followed here: headers on the way say the version, and the token
         // is for the Hub alone.
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
             .user_agent(concat!("bertfit/", env!("CARGO_PKG_VERSION")));
-        Self {
+        if settings.offline.is_none() {
+            let trusted = TlsConfig::builder().root_certs(trusted(&settings)?);
+            config = config.tls_config(trusted.build());
+        }
+        Ok(Self {
             name,
             cache: Cache::new(&settings.cache, name),
             settings,
             agent: config.build().into(),
-        }
+        })
     }
 
     /// The folder of the snapshot.
     pub(super) fn run(&self) -> Result<PathBuf> {
-        if self.settings.offline {
+        if let Some(variable) = self.settings.offline {
             return self.cached().map_err(|lacking| {
                 let cache = self.settings.cache.display();
-                let problem = format!(
-                    "it is not in the cache {cache}, and HF_HUB_OFFLINE is set: unset it to \
-                     download the model"
-                );
-                self.refused(lacking, &problem)
+                match lacking.nowhere {
+                    true => self.lacks(&lacking.file),
+                    false => self.refused(
+                        &lacking.file,
+                        &format!(
+                            "it is not in the cache {cache}, and {variable} is set: unset it to \
+                             download the model"
+                        ),
+                    ),
+                }
             });
         }
         let fetched = self.fetch();
@@ -85,13 +96,45 @@ impl<'a> Download<'a> {
     }
 
     /// The snapshot in the cache if it is whole, else a file that it lacks.
-    fn cached(&self) -> Result<PathBuf, &'static str> {
-        let commit = self.cache.commit().ok_or(CONFIG)?;
-        let mut required = [CONFIG].into_iter().chain(REQUIRED);
-        match required.find(|file| !self.cache.has(file, &commit)) {
-            Some(lacking) => Err(lacking),
-            None => Ok(self.cache.snapshot(&commit)),
+    fn cached(&self) -> Result<PathBuf, Lacking> {
+        let lacking = |file: &str, nowhere| Lacking {
+            file: file.to_owned(),
+            nowhere,
+        };
+        let commit = self.cache.commit().ok_or_else(|| lacking(CONFIG, false))?;
+        let has = |file: &str| self.cache.has(file, &commit);
+        let snapshot = self.cache.snapshot(&commit);
+        let all = |files: &[&str]| match files.iter().find(|file| has(file)) {
+            Some(file) => Ok(file.to_string()),
+            // The first names them all.
+            None => {
+                let is_absent = |file: &&str| self.cache.is_absent(file, &commit);
+                Err(lacking(files[0], files.iter().all(is_absent)))
+            }
+        };
+        all(&[CONFIG])?;
+        all(&VOCABULARIES)?;
+        if has(MODULES) {
+            let files = module_files(&snapshot.join(MODULES)).unwrap_or_default();
+            for (file, _) in files.iter().filter(|(_, needed)| *needed) {
+                all(&[file])?;
+            }
+        } else if !self.cache.is_absent(MODULES, &commit) {
+            log::warn!(
+                "`{}`: the cache does not say whether the repository has {MODULES}; if it has, a \
+                 model of embeddings makes other vectors without it",
+                self.name.given
+            );
         }
+        let weights = all(&FORMS)?;
+        let index = snapshot.join(&weights);
+        if is_index(&index) {
+            // One that is damaged is an error when it is loaded.
+            for part in weight_map(&index).unwrap_or_default().values() {
+                all(&[part])?;
+            }
+        }
+        Ok(snapshot)
     }
 
     fn fetch(&self) -> Result<PathBuf> {
@@ -104,26 +147,79 @@ impl<'a> Download<'a> {
                 .file(CONFIG, revision)?
                 .ok_or_else(|| self.lacks(CONFIG))?,
         };
-        for file in OPTIONAL.into_iter().chain(REQUIRED) {
-            let optional = OPTIONAL.contains(&file);
-            let absent = optional && self.cache.is_absent(file, &commit);
-            if absent || self.cache.has(file, &commit) || self.file(file, &commit)?.is_some() {
-                continue;
+        let snapshot = self.cache.snapshot(&commit);
+        let refused = |file, problem: String| self.refused(file, &problem);
+        check_config(&snapshot.join(CONFIG)).map_err(|problem| refused(CONFIG, problem))?;
+
+        let mut vocabularies = 0;
+        for file in VOCABULARIES {
+            vocabularies += usize::from(self.optional(file, &commit)?);
+        }
+        if vocabularies == 0 {
+            return Err(self.lacks(VOCABULARIES[0]));
+        }
+        for file in OPTIONAL {
+            self.optional(file, &commit)?;
+        }
+        if self.optional(MODULES, &commit)? {
+            for file in OF_MODULES {
+                self.optional(file, &commit)?;
             }
-            match optional {
-                true => self.cache.mark_absent(file, &commit)?,
-                false if file == WEIGHTS && self.ask(PICKLED, &commit)?.is_some() => {
-                    let problem = "the repository has only pytorch_model.bin, and pickled weights \
-                                   can run code when they are read: convert them first \
-                                   (safetensors.torch.save_file)";
-                    return Err(self.refused(file, problem));
+            let files = module_files(&snapshot.join(MODULES));
+            for (file, needed) in files.map_err(|problem| refused(MODULES, problem))? {
+                if !self.optional(&file, &commit)? && needed {
+                    return Err(self.lacks(&file));
                 }
-                false => return Err(self.lacks(file)),
             }
         }
+        self.weights(&commit)?;
         // Last, so that the revision means the old snapshot until the new one is whole.
         self.cache.set_commit(&commit)?;
-        Ok(self.cache.snapshot(&commit))
+        Ok(snapshot)
+    }
+
+    /// The weights come last: where they are, all else is.
+    fn weights(&self, commit: &str) -> Result<()> {
+        for form in FORMS {
+            if !self.optional(form, commit)? {
+                continue;
+            }
+            let path = self.cache.snapshot(commit).join(form);
+            if !is_index(&path) {
+                return Ok(());
+            }
+            let mut parts: Vec<String> = weight_map(&path)?.into_values().collect();
+            parts.sort();
+            parts.dedup();
+            for part in parts {
+                if !is_safe(&part) {
+                    let part = part.escape_debug();
+                    let problem = format!("`{part}` is no file of a repository");
+                    return Err(self.refused(form, &problem));
+                }
+                if !self.optional(&part, commit)? {
+                    return Err(self.lacks(&part));
+                }
+            }
+            return Ok(());
+        }
+        Err(self.lacks(FORMS[0]))
+    }
+
+    /// Sees to it that a file is in the snapshot, or is known to be in none; false if the
+    /// repository lacks it.
+    fn optional(&self, file: &str, commit: &str) -> Result<bool> {
+        if self.cache.has(file, commit) {
+            return Ok(true);
+        }
+        if self.cache.is_absent(file, commit) {
+            return Ok(false);
+        }
+        if self.file(file, commit)?.is_some() {
+            return Ok(true);
+        }
+        self.cache.mark_absent(file, commit)?;
+        Ok(false)
     }
 
     /// Sees to it that a file is in the snapshot of its commit, which it returns; `None`
@@ -134,9 +230,9 @@ impl<'a> Download<'a> {
         };
         let version = answer.version;
         if !self.cache.link(file, &version)? {
-            log::info!("downloading {file} of `{}`", self.name.given);
-            let body = answer.body.into_reader();
-            let received = self.cache.receive(&version, body, answer.length)?;
+            let (body, length) = (answer.body.into_reader(), answer.length);
+            let progress = Progress::begin(file, self.name.given, length, self.settings.draws);
+            let received = self.cache.receive(&version, body, length, progress)?;
             received.map_err(|error| self.unreachable(file, error))?;
             self.cache.link(file, &version)?;
         }
@@ -228,7 +324,18 @@ impl<'a> Download<'a> {
     }
 
     fn lacks(&self, file: &str) -> Error {
-        self.refused(file, "the repository has no such file: choose a BERT model")
+        let problem = match file {
+            _ if file == FORMS[0] => format!(
+                "the repository has none of {}, which weights of PyTorch are: choose another model",
+                FORMS.join(", ")
+            ),
+            _ if file == VOCABULARIES[0] => format!(
+                "the repository has neither {}: choose a BERT model",
+                VOCABULARIES.join(" nor ")
+            ),
+            _ => "the repository has no such file: choose a BERT model".to_owned(),
+        };
+        self.refused(file, &problem)
     }
 
     fn no_hub(&self, file: &str) -> Error {

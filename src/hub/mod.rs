@@ -8,7 +8,13 @@ use crate::error::{Error, Result};
 #[cfg(feature = "hub")]
 mod cache;
 #[cfg(feature = "hub")]
+mod certificates;
+#[cfg(feature = "hub")]
 mod download;
+#[cfg(feature = "hub")]
+mod progress;
+#[cfg(feature = "hub")]
+mod repository;
 #[cfg(feature = "hub")]
 mod settings;
 
@@ -21,22 +27,44 @@ const NAME_LENGTH: usize = 96;
 /// or commit after an `@`; what is not there yet is downloaded into Hugging Face's
 /// cache, and the folder of that snapshot is returned.
 ///
+/// Downloaded are the configuration first, which is checked before anything else, then the
+/// files of the tokenizer and of sentence-transformers, where the repository has such, and the
+/// weights last: `model.safetensors`, else its shards, else `pytorch_model.bin` or its shards.
+///
+/// While a file is on its way, a bar on standard error shows how far it is, if that is a
+/// terminal (and the feature `progress` is on); otherwise files of a megabyte or more are
+/// logged at the level `info`, each ten seconds again. [`model_dir_quietly`] draws no bar.
+///
 /// The environment variables of `huggingface_hub` hold: `HF_HUB_CACHE`, `HF_HOME`,
-/// `HF_ENDPOINT`, `HF_TOKEN` (or the file of a login) and `HF_HUB_OFFLINE`, with which
-/// nothing but the cache is used. If the Hub cannot be reached, a whole snapshot in the
-/// cache serves, with a warning in the log.
+/// `HF_ENDPOINT`, `HF_TOKEN` (or the file of a login), `HF_HUB_DISABLE_PROGRESS_BARS` and
+/// `HF_HUB_OFFLINE`, with which nothing but the cache is used. If the Hub cannot be reached, a
+/// whole snapshot in the cache serves, with a warning in the log. Trusted are the certificates
+/// of the system (or Mozilla's, where it has none), or instead of them those in the file that
+/// `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` or `SSL_CERT_FILE` names.
 ///
 /// # Errors
 /// When it is neither a folder nor such a name, or the feature is off; when the Hub has
-/// no such model or file, or gives it to others only; when the Hub cannot be reached (or
-/// is not to be) and the cache lacks a file; when the cache cannot be written.
+/// no such model or file, or gives it to others only, or when the model is no BERT; when the
+/// Hub cannot be reached (or is not to be) and the cache lacks a file; when the cache cannot be
+/// written.
 pub fn model_dir(name_or_dir: impl AsRef<Path>) -> Result<PathBuf> {
-    let path = name_or_dir.as_ref();
+    dir_of(name_or_dir.as_ref(), true)
+}
+
+/// The folder of a model, as [`model_dir`] finds it, without a bar on standard error.
+///
+/// # Errors
+/// Those of [`model_dir`].
+pub fn model_dir_quietly(name_or_dir: impl AsRef<Path>) -> Result<PathBuf> {
+    dir_of(name_or_dir.as_ref(), false)
+}
+
+fn dir_of(path: &Path, draws: bool) -> Result<PathBuf> {
     if path.is_dir() {
         return Ok(path.to_owned());
     }
     match path.to_str().and_then(Name::parse) {
-        Some(name) => find(&name),
+        Some(name) => find(&name, draws),
         None => Err(not_a_model(
             path,
             "an existing folder or a name on the Hugging Face Hub",
@@ -44,13 +72,29 @@ pub fn model_dir(name_or_dir: impl AsRef<Path>) -> Result<PathBuf> {
     }
 }
 
+/// Refuses a name on the Hub where a folder is expected and there is none, and says what finds
+/// it.
+pub(crate) fn expect_folder(dir: &Path) -> Result<()> {
+    let name = dir.to_str().and_then(Name::parse);
+    match name.filter(|_| !dir.exists()) {
+        Some(_) => Err(not_a_model(
+            dir,
+            "an existing folder (`bertfit::model_dir` makes one of a name on the Hugging Face \
+             Hub)",
+        )),
+        None => Ok(()),
+    }
+}
+
 #[cfg(feature = "hub")]
-fn find(name: &Name) -> Result<PathBuf> {
-    download::Download::new(name, settings::Settings::from_env()?).run()
+fn find(name: &Name, draws: bool) -> Result<PathBuf> {
+    let mut settings = settings::Settings::from_env()?;
+    settings.draws &= draws;
+    download::Download::new(name, settings)?.run()
 }
 
 #[cfg(not(feature = "hub"))]
-fn find(name: &Name) -> Result<PathBuf> {
+fn find(name: &Name, _: bool) -> Result<PathBuf> {
     Err(feature_is_off(name))
 }
 

@@ -154,10 +154,17 @@ impl<'a> Tag<'a> {
 /// assert_eq!(found, [("PER", 0, 2), ("LOC", 3, 4)]);
 /// ```
 pub fn tag_spans<S: AsRef<str>>(tags: &[S]) -> Vec<TagSpan> {
+    lenient_spans(tags, 0, &mut 0)
+}
+
+/// The same where `first` is the number of the first word, and `start` the last word at which
+/// an entity has begun: seqeval reads sentences as one sequence with an `O` after each, so that
+/// an end without a beginning, such as that of `U`, `E`, is of an entity that began earlier.
+fn lenient_spans<S: AsRef<str>>(tags: &[S], first: usize, start: &mut usize) -> Vec<TagSpan> {
     let mut spans = Vec::new();
-    let (mut before, mut start) = (Tag::OUTSIDE, 0);
+    let mut before = Tag::OUTSIDE;
     let tags = tags.iter().map(|tag| Tag::lenient(tag.as_ref()));
-    for (place, tag) in tags.chain([Tag::OUTSIDE]).enumerate() {
+    for (place, tag) in (first..).zip(tags.chain([Tag::OUTSIDE])) {
         let changes = before.kind != tag.kind;
         let ends = match (before.prefix, tag.prefix) {
             ('E' | 'S', _) | ('B' | 'I', 'B' | 'S' | 'O') => true,
@@ -165,9 +172,11 @@ pub fn tag_spans<S: AsRef<str>>(tags: &[S]) -> Vec<TagSpan> {
             _ => changes,
         };
         if ends {
-            let label = before.kind.to_owned();
-            let end = place;
-            spans.push(TagSpan { label, start, end });
+            spans.push(TagSpan {
+                label: before.kind.to_owned(),
+                start: *start,
+                end: place,
+            });
         }
         let begins = match (before.prefix, tag.prefix) {
             (_, 'B' | 'S') | ('E' | 'S' | 'O', 'E' | 'I') => true,
@@ -175,7 +184,7 @@ pub fn tag_spans<S: AsRef<str>>(tags: &[S]) -> Vec<TagSpan> {
             _ => changes,
         };
         if begins {
-            start = place;
+            *start = place;
         }
         before = tag;
     }
@@ -252,6 +261,9 @@ pub struct EntityMetrics {
     types: BTreeMap<String, Counts>,
     words: u64,
     right_words: u64,
+    /// Words so far, and an `O` after each sentence; where predicted and right entities began.
+    places: usize,
+    begun: [usize; 2],
 }
 
 impl EntityMetrics {
@@ -287,8 +299,15 @@ impl EntityMetrics {
                 strict_spans(predicted, scheme)?,
                 strict_spans(target, scheme)?,
             ),
-            None => (tag_spans(predicted), tag_spans(target)),
+            None => {
+                let [of_predicted, of_target] = &mut self.begun;
+                (
+                    lenient_spans(predicted, self.places, of_predicted),
+                    lenient_spans(target, self.places, of_target),
+                )
+            }
         };
+        self.places += target.len() + 1;
         let wanted: BTreeSet<TagSpan> = wanted.into_iter().collect();
         for span in &wanted {
             self.of_type(&span.label).target += 1;

@@ -77,8 +77,10 @@ pub(crate) enum HeadWeights {
 }
 
 impl Backbone {
-    /// A pre-trained model in a folder (`config.json`, `model.safetensors`,
-    /// `vocab.txt`, …), as Hugging Face lays it out.
+    /// A pre-trained model in a folder (`config.json`, `model.safetensors`, `vocab.txt` or
+    /// `tokenizer.json`, …), as Hugging Face lays it out. Where there is no `model.safetensors`, its
+    /// shards are read (`model.safetensors.index.json`), else `pytorch_model.bin` or its shards,
+    /// without running what is pickled there.
     pub fn builder(dir: impl Into<PathBuf>) -> BackboneBuilder {
         BackboneBuilder::new(Source::Folder(dir.into()))
     }
@@ -367,26 +369,31 @@ fn spare_pooler(config: &BertConfig) -> Result<VarStore> {
     Ok(spare)
 }
 
-/// A vocabulary that does not fit the embeddings would train, and give nonsense.
-/// Embeddings may be larger where they were rounded up for speed.
+/// Each token needs a row of the embeddings. Rows without a token, which many published models
+/// have, are never looked up, in transformers as here.
 fn check_vocabulary(
     config: &BertConfig,
     tokenizer: &Tokenizer,
     folder: Option<&Path>,
 ) -> Result<()> {
     let (rows, tokens) = (config.vocab_size as usize, tokenizer.vocab_size());
-    let rounded_up = [8, 64, 128]
-        .iter()
-        .any(|&step| tokens.next_multiple_of(step) == rows);
-    if rows == tokens || rounded_up {
-        return Ok(());
+    let path = folder.unwrap_or(Path::new("")).join(CONFIG_FILE);
+    if rows < tokens {
+        let rule = format!("at least the size of the vocabulary ({tokens})");
+        return Err(Error::ModelConfig {
+            path,
+            field: "vocab_size",
+            rule,
+            got: rows.to_string(),
+        });
     }
-    let path = folder.unwrap_or(Path::new("")).join("config.json");
-    let rule = format!("the size of the vocabulary ({tokens})");
-    Err(Error::ModelConfig {
-        path,
-        field: "vocab_size",
-        rule,
-        got: rows.to_string(),
-    })
+    if rows > tokens {
+        log::warn!(
+            "{}: `vocab_size` is {rows}, but the vocabulary has {tokens} tokens: no text is ever \
+             turned into the last {} rows of the embeddings",
+            path.display(),
+            rows - tokens
+        );
+    }
+    Ok(())
 }

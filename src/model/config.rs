@@ -1,27 +1,32 @@
 //! `config.json` of a BERT model: read, checked once, kept whole (fields that
 //! this crate does not use survive a save), and written back.
 
+mod class_names;
+
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use tch::Tensor;
 
+use super::activation::Activation;
 use crate::encode::Limits;
-use crate::error::{Error, Result, TorchContext};
-use crate::json;
+use crate::error::{Error, Result};
+use crate::hub::expect_folder;
+use crate::whole_file;
 
 /// The shape of a BERT model, field for field as Hugging Face's `BertConfig`.
 ///
 /// The sizes have no defaults: a `config.json` without them is an error, since a
-/// guessed size would only show later as a weight of another shape.
+/// guessed size would only show later as a weight of another shape. A field that is null is
+/// absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BertConfig {
     /// Always `bert`.
-    #[serde(default = "default_model_type")]
+    #[serde(default = "model_type::absent", deserialize_with = "model_type::read")]
     pub model_type: String,
     /// Classes of transformers that this model can be loaded as.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub architectures: Vec<String>,
     /// Number of token ids, `V`.
     pub vocab_size: i64,
@@ -36,68 +41,84 @@ pub struct BertConfig {
     /// Longest sequence in tokens.
     pub max_position_embeddings: i64,
     /// Number of segment ids; default 2.
-    #[serde(default = "default_type_vocab_size")]
+    #[serde(default = "segments::absent", deserialize_with = "segments::read")]
     pub type_vocab_size: i64,
     /// Activation of the feed-forward layer; default `gelu`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub hidden_act: Activation,
     /// Dropout after embeddings and dense layers; default 0.1.
-    #[serde(default = "default_dropout")]
+    #[serde(default = "dropout::absent", deserialize_with = "dropout::read")]
     pub hidden_dropout_prob: f64,
     /// Dropout of the attention probabilities; default 0.1.
-    #[serde(default = "default_dropout")]
+    #[serde(default = "dropout::absent", deserialize_with = "dropout::read")]
     pub attention_probs_dropout_prob: f64,
     /// Dropout before a task head; where absent, `hidden_dropout_prob`.
     #[serde(default)]
     pub classifier_dropout: Option<f64>,
     /// Standard deviation of fresh weights; default 0.02.
-    #[serde(default = "default_initializer_range")]
+    #[serde(default = "spread::absent", deserialize_with = "spread::read")]
     pub initializer_range: f64,
     /// Added to the variance in layer norms; default 1e-12.
-    #[serde(default = "default_layer_norm_eps")]
+    #[serde(default = "eps::absent", deserialize_with = "eps::read")]
     pub layer_norm_eps: f64,
     /// Id of `[PAD]`; default 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub pad_token_id: i64,
     /// Only `absolute` is supported.
-    #[serde(default = "default_position_embedding_type")]
+    #[serde(default = "positions::absent", deserialize_with = "positions::read")]
     pub position_embedding_type: String,
     /// Whether the model is a decoder; must be false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_decoder: bool,
     /// What the head's logits mean, in Hugging Face's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem_type: Option<String>,
     /// Names of the classes by id, `{"0": "negative", …}`; see
-    /// [`class_names`](Self::class_names).
+    /// [`class_names`](Self::class_names). Whatever it is, it is no error before it is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id2label: Option<Map<String, Value>>,
-    /// The inverse of `id2label`.
+    id2label: Option<Value>,
+    /// The inverse of `id2label`, which is written and never read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    label2id: Option<Map<String, Value>>,
+    label2id: Option<Value>,
     /// All other fields, untouched.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-fn default_model_type() -> String {
-    "bert".to_owned()
+/// A field that is absent or null has this value.
+macro_rules! field {
+    ($name:ident: $type:ty = $absent:expr) => {
+        mod $name {
+            use super::{Deserialize, Deserializer};
+
+            pub(super) fn absent() -> $type {
+                $absent
+            }
+
+            pub(super) fn read<'de, D: Deserializer<'de>>(reader: D) -> Result<$type, D::Error> {
+                Ok(Option::deserialize(reader)?.unwrap_or_else(absent))
+            }
+        }
+    };
 }
-fn default_type_vocab_size() -> i64 {
-    2
+
+field!(model_type: String = super::MODEL_TYPE.to_owned());
+field!(segments: i64 = 2);
+field!(dropout: f64 = 0.1);
+field!(spread: f64 = 0.02);
+field!(eps: f64 = 1e-12);
+field!(positions: String = "absolute".to_owned());
+
+fn null_is_default<'de, D, T>(reader: D) -> std::result::Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(reader)?.unwrap_or_default())
 }
-fn default_dropout() -> f64 {
-    0.1
-}
-fn default_initializer_range() -> f64 {
-    0.02
-}
-fn default_layer_norm_eps() -> f64 {
-    1e-12
-}
-fn default_position_embedding_type() -> String {
-    "absolute".to_owned()
-}
+
+const MODEL_TYPE: &str = "bert";
 
 /// More than any BERT has; a size beyond it is a broken file, not a large model.
 const LARGEST_SIZE: i64 = 1 << 24;
@@ -110,9 +131,29 @@ impl BertConfig {
     /// When the file is absent, is not JSON, lacks a size, or asks for something
     /// that no BERT can be.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        expect_folder(dir.as_ref())?;
         let path = dir.as_ref().join("config.json");
-        let config: Self = json::read(&path)?;
+        let text = whole_file::read(&path)?;
+        let json = |source| Error::Json {
+            path: path.clone(),
+            source,
+        };
+        let fields: Value = serde_json::from_slice(&text).map_err(json)?;
+        check_model_type(&fields, &path)?;
+        // From the text once more, since errors have its lines.
+        let config: Self = serde_json::from_slice(&text).map_err(json)?;
         config.check(&path)?;
+        Ok(config)
+    }
+
+    /// The configuration in a part of a JSON file; `path` is the file to name in an error.
+    pub(crate) fn from_value(fields: &Value, path: &Path) -> Result<Self> {
+        check_model_type(fields, path)?;
+        let config = Self::deserialize(fields).map_err(|source| Error::Json {
+            path: path.to_owned(),
+            source,
+        })?;
+        config.check(path)?;
         Ok(config)
     }
 
@@ -124,39 +165,6 @@ impl BertConfig {
     /// The dropout before a task head.
     pub fn head_dropout(&self) -> f64 {
         self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
-    }
-
-    /// The class names in the order of their ids, where the file has them.
-    ///
-    /// # Errors
-    /// When the ids are not 0, 1, 2, … or a name is not a string; `path` is the
-    /// file to name in the error.
-    pub fn class_names(&self, path: &Path) -> Result<Option<Vec<String>>> {
-        let Some(id2label) = &self.id2label else {
-            return Ok(None);
-        };
-        let names = (0..id2label.len()).map(|id| id2label.get(&id.to_string())?.as_str());
-        let names: Option<Vec<_>> = names.map(|name| name.map(str::to_owned)).collect();
-        names.map(Some).ok_or_else(|| {
-            let rule = "names numbered from 0 without gaps";
-            bad(path, "id2label", rule, Value::Object(id2label.clone()))
-        })
-    }
-
-    /// Sets the class names, in the order of their ids.
-    pub fn set_class_names(&mut self, names: &[String]) {
-        let id2label = names.iter().enumerate();
-        self.id2label = Some(
-            id2label
-                .map(|(id, name)| (id.to_string(), name[..].into()))
-                .collect(),
-        );
-        let label2id = names.iter().enumerate();
-        self.label2id = Some(
-            label2id
-                .map(|(id, name)| (name.clone(), id.into()))
-                .collect(),
-        );
     }
 
     /// Sets the dropout of hidden states and of attention.
@@ -176,11 +184,6 @@ impl BertConfig {
         self.hidden_dropout_prob = dropout;
         self.attention_probs_dropout_prob = dropout;
         Ok(())
-    }
-
-    /// Forgets the class names.
-    pub(crate) fn clear_class_names(&mut self) {
-        (self.id2label, self.label2id) = (None, None);
     }
 
     /// What the model's inputs must keep within.
@@ -266,17 +269,39 @@ impl BertConfig {
         if !(0..self.vocab_size).contains(&self.pad_token_id) {
             return Err(bad(path, "pad_token_id", "a token id", self.pad_token_id));
         }
-        if self.model_type != "bert" {
-            return Err(bad(path, "model_type", "`bert`", &self.model_type));
+        if self.model_type != MODEL_TYPE {
+            let got = self.model_type.escape_debug();
+            return Err(bad(path, "model_type", "`bert`", got));
         }
         if self.position_embedding_type != "absolute" {
             let got = &self.position_embedding_type;
+            let got = got.escape_debug();
             return Err(bad(path, "position_embedding_type", "`absolute`", got));
         }
+        self.check_num_labels(path)?;
         if self.is_decoder {
             return Err(bad(path, "is_decoder", "false", true));
         }
         Ok(())
+    }
+}
+
+/// Before anything else is read, for files of other models have other fields.
+fn check_model_type(fields: &Value, path: &Path) -> Result<()> {
+    match &fields["model_type"] {
+        Value::Null => Ok(()),
+        Value::String(name) if name == MODEL_TYPE => Ok(()),
+        Value::String(name) => Err(bad(path, "model_type", "`bert`", name.escape_debug())),
+        other => Err(bad(path, "model_type", "`bert`", short(other))),
+    }
+}
+
+/// A value for a message, not longer than a line.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -291,49 +316,5 @@ fn bad(
         field,
         rule: rule.into(),
         got: got.to_string(),
-    }
-}
-
-/// The activation functions that BERT checkpoints name in `hidden_act`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Activation {
-    /// Exact GELU, by the error function.
-    #[default]
-    Gelu,
-    /// GELU by tanh, as in Google's original code.
-    GeluNew,
-    /// The same formula under its PyTorch name.
-    GeluPytorchTanh,
-    /// The same formula under a third name.
-    GeluFast,
-    /// max(0, x).
-    Relu,
-    /// x · sigmoid(x).
-    Silu,
-    /// The same under its older name.
-    Swish,
-    /// x · tanh(softplus(x)).
-    Mish,
-    /// Hyperbolic tangent.
-    Tanh,
-}
-
-impl Activation {
-    /// The function of each number of `x`, whatever its shape.
-    ///
-    /// # Errors
-    /// When libtorch refuses the operation.
-    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Gelu => x.f_gelu("none"),
-            Self::GeluNew | Self::GeluPytorchTanh | Self::GeluFast => x.f_gelu("tanh"),
-            Self::Relu => x.f_relu(),
-            Self::Silu | Self::Swish => x.f_silu(),
-            Self::Mish => x.f_mish(),
-            Self::Tanh => x.f_tanh(),
-        }
-        .doing("applying the activation")
     }
 }

@@ -4,7 +4,8 @@
 use tch::nn::{Init, Path};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::config::{Activation, BertConfig};
+use super::activation::Activation;
+use super::config::BertConfig;
 use super::linear::{LayerNorm, Linear};
 use super::precision::Precision;
 use crate::error::{Result, TorchContext};

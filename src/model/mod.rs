@@ -1,5 +1,6 @@
 //! Stage 3: batches become hidden states.
 
+mod activation;
 mod backbone;
 mod config;
 mod decoder;
@@ -10,9 +11,10 @@ mod lm_head;
 mod precision;
 pub(crate) mod weights;
 
+pub use activation::Activation;
 pub use backbone::{Backbone, BackboneBuilder};
 pub(crate) use backbone::{ENCODER_PREFIX, HeadWeights};
-pub use config::{Activation, BertConfig};
+pub use config::BertConfig;
 pub(crate) use decoder::{BertDecoder, Memory, Past, kept};
 pub use encoder::BertEncoder;
 pub(crate) use encoder::{

@@ -1,4 +1,4 @@
-//! Weights between `model.safetensors` and the variables of a model, by name.
+//! Weights between the files of a folder and the variables of a model, by name.
 //! Older names are understood on the way in; nothing is skipped in silence: the
 //! `LoadReport` says what was found, what is fresh and what had no use.
 
@@ -6,18 +6,23 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
-use tch::{Device, Kind, Tensor};
+use safetensors::tensor::{Dtype, View};
+use tch::{Kind, Tensor};
 
+use self::files::WeightFiles;
+use self::part::{Described, Part};
 use crate::error::{Error, Result, TorchContext};
 use crate::native::Numbers;
-use crate::whole_file;
 
-/// File name of the weights in a model folder.
+pub(crate) mod files;
+mod part;
+mod pickle;
+
+/// File name of the weights in a model folder that is written.
 pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 
-/// The longest header that is read, in bytes: that of a BERT with 24 layers has 45 KB.
-const MOST_HEADER: u64 = 16 << 20;
+/// The longest header or index that is read, in bytes: that of a BERT with 24 layers has 45 KB.
+const LONGEST_HEADER: u64 = 16 << 20;
 
 /// Bytes of weights that may be too many at first; loading says more exactly what lacks.
 const SMALL: u64 = 4 << 20;
@@ -52,38 +57,36 @@ pub(crate) fn load(
     variables: &BTreeMap<String, Tensor>,
     rules: &LoadRules,
 ) -> Result<LoadReport> {
-    let path = dir.join(WEIGHTS_FILE);
-    if !path.exists() {
-        refuse_others(dir)?;
-    }
-    let bytes = whole_file::read(&path)?;
-    let file = parse(&bytes, &path)?;
-
+    let files = WeightFiles::find(dir)?;
     let mut by_name = HashMap::new();
-    for name in file.names() {
+    for name in files.names.keys() {
         let Some(variable) = (rules.variable)(name) else {
             continue;
         };
-        if let Some(twin) = by_name.insert(variable, name) {
-            let problem = format!("`{name}` and `{twin}` are the same weight");
+        if let Some(twin) = by_name.insert(variable, name.as_str()) {
+            let (path, shown) = (files.path, name.escape_debug());
+            let problem = format!(
+                "`{}` and `{shown}` are the same weight",
+                twin.escape_debug()
+            );
             return Err(Error::File { path, problem });
         }
     }
     let mut report = LoadReport::default();
-    let (mut missing, mut used) = (Vec::new(), HashSet::new());
-    for (name, variable) in variables {
+    let mut missing = Vec::new();
+    // The variables that begin as each tensor of the files, and the tensors that were found at
+    // all, though another may be used.
+    let mut used: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut known = HashSet::new();
+    for name in variables.keys() {
         let own = by_name.get(name).copied();
-        used.extend(own);
+        known.extend(own);
         let own = own.filter(|_| !(rules.keep_fresh)(name));
         let other = || by_name.get(&(rules.begins_as)(name)?).copied();
         match own.or_else(other) {
             Some(stored) => {
-                used.insert(stored);
-                let view = file.tensor(stored).map_err(|source| Error::File {
-                    path: path.clone(),
-                    problem: source.to_string(),
-                })?;
-                copy(&view, variable, name, &path)?;
+                known.insert(stored);
+                used.entry(stored).or_default().push(name);
                 report.loaded.push(name.clone());
             }
             None if (rules.keep_fresh)(name) || (rules.may_be_fresh)(name) => {
@@ -95,40 +98,81 @@ pub(crate) fn load(
     if let Some(first) = missing.first().cloned() {
         let (missing, total) = (missing.len(), variables.len());
         return Err(Error::MissingWeights {
-            path,
+            path: files.path,
             missing,
             total,
             first,
         });
     }
-    let unexpected = by_name
-        .into_values()
-        .filter(|stored| !used.contains(stored));
-    report.unexpected = unexpected.map(str::to_owned).collect();
+    let without_use = by_name.into_values().filter(|name| !known.contains(name));
+    report.unexpected = without_use.map(str::to_owned).collect();
+    for (place, part) in files.parts.into_iter().enumerate() {
+        let here = |name: &str| files.names.get(name) == Some(&place);
+        let wanted: BTreeMap<&str, &Vec<&str>> = used
+            .iter()
+            .filter(|(name, _)| here(name))
+            .map(|(name, wanted)| (*name, wanted))
+            .collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let (path, part) = part.open()?;
+        for (stored, names) in &wanted {
+            check(&part, stored, names, variables, &path)?;
+        }
+        part.read(
+            &path,
+            |name| wanted.contains_key(name),
+            |stored, tensor| {
+                wanted[stored]
+                    .iter()
+                    .try_for_each(|&name| copy(tensor, &variables[name]))
+            },
+        )?;
+        // What an index does not list.
+        let unlisted = part
+            .names()
+            .into_iter()
+            .filter(|name| !files.names.contains_key(name));
+        report.unexpected.extend(unlisted);
+    }
     report.unexpected.sort();
     Ok(report)
 }
 
-/// Says what to do with weights in another form than [`WEIGHTS_FILE`]. No file that an
-/// index names is opened, wherever it lies.
-fn refuse_others(dir: &Path) -> Result<()> {
-    let others = [
-        (
-            "model.safetensors.index.json",
-            "weights in several files are not read: put them into one model.safetensors first \
-             (save_pretrained with max_shard_size)",
-        ),
-        (
-            "pytorch_model.bin",
-            "there is no model.safetensors, and pickled weights can run code when they \
-             are read: convert them first (safetensors.torch.save_file)",
-        ),
-    ];
-    for (name, problem) in others {
-        let path = dir.join(name);
-        if path.exists() {
-            let problem = problem.to_owned();
-            return Err(Error::File { path, problem });
+/// Refuses a tensor that cannot be that of the variables, before it is read.
+fn check(
+    part: &Part,
+    stored: &str,
+    names: &[&str],
+    variables: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<()> {
+    let path = || path.to_owned();
+    let Some(Described { shape, kind }) = part.describe(stored) else {
+        let shown = stored.escape_debug();
+        let problem = format!("`{shown}` is not there, though the index says so");
+        return Err(Error::File {
+            path: path(),
+            problem,
+        });
+    };
+    for &name in names {
+        let expected: Vec<usize> = variables[name].size().iter().map(|&n| n as usize).collect();
+        if shape != expected {
+            return Err(Error::WeightShape {
+                path: path(),
+                name: name.to_owned(),
+                found: shape,
+                expected,
+            });
+        }
+        if let Err(other) = &kind {
+            let problem = format!("`{name}` holds {other}, not floating-point numbers");
+            return Err(Error::File {
+                path: path(),
+                problem,
+            });
         }
     }
     Ok(())
@@ -138,19 +182,19 @@ fn refuse_others(dir: &Path) -> Result<()> {
 /// be, before there is memory for them.
 pub(crate) fn check_room(dir: &Path, numbers: u128) -> Result<()> {
     // Absent weights are an error of their own.
-    let Ok(file) = std::fs::metadata(dir.join(WEIGHTS_FILE)) else {
+    let Some((weights, bytes)) = files::bytes(dir) else {
         return Ok(());
     };
-    let bytes = file.len();
     // No kind of number that is read has less than two bytes.
-    if 2 * numbers <= u128::from(bytes + SMALL) {
+    if 2 * numbers <= u128::from(bytes) + u128::from(SMALL) {
         return Ok(());
     }
+    let weights = weights.file_name().unwrap_or_default().display();
     Err(Error::File {
         path: dir.join("config.json"),
         problem: format!(
             "asks for a model of {numbers} numbers, far more than the {bytes} bytes of \
-             {WEIGHTS_FILE} can be"
+             {weights} can be"
         ),
     })
 }
@@ -182,63 +226,37 @@ pub(crate) fn current_name(name: &str) -> String {
     if bare { format!("bert.{name}") } else { name }
 }
 
-fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    let refused = |problem: String| Error::File {
-        path: path.to_owned(),
-        problem: format!("not a whole safetensors file: {problem}"),
-    };
-    let header = bytes.first_chunk().map(|first| u64::from_le_bytes(*first));
-    if let Some(header) = header.filter(|&header| header > MOST_HEADER) {
-        let most = MOST_HEADER >> 20;
-        let problem = format!("its header has {header} bytes, at most {most} MiB are read");
-        return Err(refused(problem));
-    }
-    SafeTensors::deserialize(bytes).map_err(|source| refused(source.to_string()))
-}
-
 /// All tensors of a file that [`save`] has written, on the CPU.
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let bytes = whole_file::read(path)?;
+    let part = Part::open(path)?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in parse(&bytes, path)?.tensors() {
-        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let tensor =
-            Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu)).doing("reading tensors")?;
-        copy(&view, &tensor, &name, path)?;
-        tensors.insert(name, tensor);
+    for name in part.names() {
+        let described = part.describe(&name);
+        if let Some(Described {
+            kind: Err(other), ..
+        }) = described
+        {
+            let path = path.to_owned();
+            let problem = format!("`{name}` holds {other}, not floating-point numbers");
+            return Err(Error::File { path, problem });
+        }
     }
+    part.read(
+        path,
+        |_| true,
+        |name, tensor| {
+            let tensor = tensor.f_to_kind(Kind::Float).doing("reading tensors")?;
+            tensors.insert(name.to_owned(), tensor);
+            Ok(())
+        },
+    )?;
     Ok(tensors)
 }
 
-fn copy(view: &TensorView, variable: &Tensor, name: &str, path: &Path) -> Result<()> {
-    let expected: Vec<usize> = variable.size().iter().map(|&n| n as usize).collect();
-    if view.shape() != expected {
-        let (path, name, found) = (path.to_owned(), name.to_owned(), view.shape().to_vec());
-        return Err(Error::WeightShape {
-            path,
-            name,
-            found,
-            expected,
-        });
-    }
-    let kind = match view.dtype() {
-        Dtype::F64 => Kind::Double,
-        Dtype::F32 => Kind::Float,
-        Dtype::F16 => Kind::Half,
-        Dtype::BF16 => Kind::BFloat16,
-        other => {
-            let problem = format!("`{name}` holds {other:?}, not floating-point numbers");
-            return Err(Error::File {
-                path: path.to_owned(),
-                problem,
-            });
-        }
-    };
-    let doing = "copying weights";
-    let stored = Tensor::f_from_data_size(view.data(), &variable.size(), kind).doing(doing)?;
+fn copy(stored: &Tensor, variable: &Tensor) -> Result<()> {
     // Master weights are float32 whatever the file holds; copy_ converts.
     let mut variable = variable.shallow_clone();
-    tch::no_grad(|| variable.f_copy_(&stored)).doing(doing)
+    tch::no_grad(|| variable.f_copy_(stored)).doing("copying weights")
 }
 
 /// Writes tensors as float32 with the metadata that every reader of the format accepts. What is

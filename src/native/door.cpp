@@ -156,7 +156,7 @@ DOOR char* bertfit_matmul_precision(int precision, int* was) {
 DOOR char* bertfit_in_parallel(int64_t count, void (*work)(void*, int64_t, int64_t),
                                void* context) {
     return guarded([&] {
-        bertfit::in_parallel(count, [&](int64_t begin, int64_t end) { work(context, begin, end); });
+        bertfit::in_turns(count, [&](int64_t, int64_t turn) { work(context, turn, turn + 1); });
     });
 }
 

@@ -4,6 +4,7 @@
 //! generator.
 
 use std::ffi::{c_char, c_void};
+use std::sync::OnceLock;
 
 use tch::{Device, Kind, TchError, Tensor};
 use torch_sys::C_tensor;
@@ -13,6 +14,8 @@ use super::{check, one, take};
 type Take = extern "C" fn(*mut c_void, *mut C_tensor);
 
 unsafe extern "C" {
+    #[cfg(fused)]
+    fn bertfit_path() -> std::ffi::c_int;
     fn bertfit_attention(
         inputs: *const *const C_tensor,
         rows: *const i64,
@@ -45,9 +48,45 @@ unsafe extern "C" {
 /// Sizes must be multiples of it: so many numbers are computed at a time.
 const WIDTH: i64 = 16;
 
+/// The paths that the operations can take on a processor, in the order of `Path` in kernels.h.
+/// Each has what those before it have; on the first they are libtorch's operators.
+const PATHS: [&str; 6] = [
+    "operators",
+    "base",
+    "avx2",
+    "avx512",
+    "bf16-dots",
+    "bf16-tiles",
+];
+
+/// For tests, a lower path than the best of the processor.
+const PATH_VARIABLE: &str = "BERTFIT_CPU_PATH";
+
+/// The path that operations on the CPU take.
+pub(crate) fn path() -> &'static str {
+    static PATH: OnceLock<&str> = OnceLock::new();
+    PATH.get_or_init(|| {
+        #[cfg(fused)]
+        // SAFETY: takes and leaves nothing.
+        let path = PATHS[unsafe { bertfit_path() } as usize];
+        #[cfg(not(fused))]
+        let path = PATHS[0];
+        if let Some(wanted) = std::env::var_os(PATH_VARIABLE)
+            && wanted != path
+        {
+            log::warn!(
+                "{PATH_VARIABLE} is {wanted:?}, which is no path of this processor: expected one \
+                 of {}, up to its best, {path}",
+                PATHS.join(", ")
+            );
+        }
+        path
+    })
+}
+
 /// Whether layers of these sizes are computed so on a device.
 pub(crate) fn is_available(device: Device, sizes: &[i64]) -> bool {
-    cfg!(fused) && device == Device::Cpu && sizes.iter().all(|size| size % WIDTH == 0)
+    device == Device::Cpu && path() != PATHS[0] && sizes.iter().all(|size| size % WIDTH == 0)
 }
 
 /// A weight `[out, in]` and a bias `[out]`, float32.

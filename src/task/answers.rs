@@ -19,6 +19,37 @@ pub struct Answer {
     pub score: f32,
 }
 
+/// An answer among those that were considered, as transformers' example scripts list them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ScoredAnswer {
+    /// The logit of its first token.
+    pub start_logit: f32,
+    /// The logit of its last token.
+    pub end_logit: f32,
+    /// The words as they stand in the context; empty for no answer.
+    pub text: String,
+    /// The probability among the answers of the list.
+    pub probability: f32,
+}
+
+/// The answer to a question, and what was weighed against it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScoredAnswers {
+    /// The answer that is given.
+    pub best: Answer,
+    /// The answers with the highest scores, the highest first, as `postprocess_qa_predictions`
+    /// of transformers' example scripts lists them: a span that two windows show may stand there
+    /// twice, and no answer stands where its score puts it, or last if it is not among the best.
+    /// Where there is no span, the scripts add the answer "empty" with logits of 0; here it is
+    /// not there.
+    pub n_best: Vec<ScoredAnswer>,
+    /// By how much the score of no answer exceeds that of the best span, or 0 where there is no
+    /// span; `None` of a model that always answers.
+    pub null_odds: Option<f32>,
+}
+
 /// How answers are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Search {
@@ -35,8 +66,26 @@ pub(super) struct Found {
     pub(super) null_lead: f32,
     /// The lowest score of no answer over all windows.
     null: f32,
+    /// The logits of that score.
+    null_logits: [f32; 2],
     /// The best spans, the best first: score, first character, character after the last.
     spans: Vec<(f32, usize, usize)>,
+    /// The best spans of the windows, of which two may show the same, with their logits.
+    shown: Vec<Shown>,
+}
+
+/// A span as a window shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shown {
+    logits: [f32; 2],
+    /// The first character and the one after the last.
+    place: (usize, usize),
+}
+
+impl Shown {
+    fn score(&self) -> f32 {
+        self.logits[0] + self.logits[1]
+    }
 }
 
 /// The best spans of a question's windows, of which each has the logits `[L, 2]` of its
@@ -45,12 +94,14 @@ pub(super) fn find<'a>(
     rows: impl Iterator<Item = (&'a Encoding, &'a [f32])>,
     search: Search,
 ) -> Found {
-    let mut null = f32::INFINITY;
-    let mut spans = Vec::new();
+    let mut null_logits = [f32::INFINITY; 2];
+    let mut shown = Vec::new();
     for (row, logits) in rows {
         let first = |token: usize| logits[2 * token];
         let last = |token: usize| logits[2 * token + 1];
-        null = null.min(first(0) + last(0));
+        if first(0) + last(0) < null_logits[0] + null_logits[1] {
+            null_logits = [first(0), last(0)];
+        }
         let of_context = context_tokens(row);
         let best = |score: &dyn Fn(usize) -> f32| {
             let mut tokens: Vec<usize> = (0..row.len()).collect();
@@ -63,22 +114,31 @@ pub(super) fn find<'a>(
         for start in best(&first) {
             for &end in &lasts {
                 if end >= start && end - start < search.longest {
-                    let score = first(start) + last(end);
-                    spans.push((score, row.offsets[start].0, row.offsets[end].1));
+                    shown.push(Shown {
+                        logits: [first(start), last(end)],
+                        place: (row.offsets[start].0, row.offsets[end].1),
+                    });
                 }
             }
         }
     }
-    spans.sort_by(|a, b| b.0.total_cmp(&a.0));
+    shown.sort_by(|a, b| b.score().total_cmp(&a.score()));
     // Windows that overlap see the same span; its best score stands first.
     let mut seen = std::collections::HashSet::new();
-    spans.retain(|&(_, start, end)| seen.insert((start, end)));
-    spans.truncate(search.n_best);
+    let distinct = shown.iter().filter(|span| seen.insert(span.place));
+    let spans: Vec<_> = distinct
+        .map(|span| (span.score(), span.place.0, span.place.1))
+        .take(search.n_best)
+        .collect();
+    shown.truncate(search.n_best);
     let best = spans.first().map_or(f32::NEG_INFINITY, |span| span.0);
+    let null = null_logits[0] + null_logits[1];
     Found {
         null_lead: null - best,
         null,
+        null_logits,
         spans,
+        shown,
     }
 }
 
@@ -121,147 +181,64 @@ impl Found {
             };
             answers.insert(place, none);
         }
-        let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let powers: Vec<f32> = scores.iter().map(|score| (score - highest).exp()).collect();
-        let sum: f32 = powers.iter().sum();
-        for (answer, power) in answers.iter_mut().zip(powers) {
-            answer.score = power / sum;
+        for (answer, share) in answers.iter_mut().zip(softmax(&scores)) {
+            answer.score = share;
         }
         answers
     }
+
+    /// The answer, and those that were considered, at most so many and no answer.
+    pub(super) fn scored(
+        &self,
+        context: &str,
+        nullable: bool,
+        threshold: f32,
+        n_best: usize,
+    ) -> ScoredAnswers {
+        let mut listed = self.shown.clone();
+        if nullable {
+            let null = Shown {
+                logits: self.null_logits,
+                place: (0, 0),
+            };
+            let better = |span: &&Shown| span.score() >= null.score();
+            let place = listed.iter().take_while(better).count();
+            listed.insert(place, null);
+            if place < n_best {
+                listed.truncate(n_best);
+            }
+        }
+        let scores: Vec<f32> = listed.iter().map(Shown::score).collect();
+        let text = |place: (usize, usize)| -> String {
+            let characters = context.chars().skip(place.0);
+            characters.take(place.1 - place.0).collect()
+        };
+        let answers = listed.iter().zip(softmax(&scores));
+        let n_best = answers.map(|(span, probability)| ScoredAnswer {
+            start_logit: span.logits[0],
+            end_logit: span.logits[1],
+            text: text(span.place),
+            probability,
+        });
+        let lead = match self.shown.is_empty() {
+            true => self.null,
+            false => self.null_lead,
+        };
+        ScoredAnswers {
+            best: self.answers(context, nullable, threshold).swap_remove(0),
+            n_best: n_best.collect(),
+            null_odds: nullable.then_some(lead),
+        }
+    }
+}
+
+/// The shares of scores, whose sum is 1.
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = scores.iter().map(|score| (score - highest).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::QaExample;
-    use crate::encode::{
-        Limits, QaCollator, TextEncoder, Tokenizer, TokenizerConfig, Truncation, mix,
-    };
-
-    const CONTEXT: &str = "good film 💙 bad film , good food and good film again";
-
-    /// The windows of a question on `CONTEXT`, and random logits for each of their tokens.
-    fn windows(max_length: usize, seed: u64) -> Vec<(Encoding, Vec<f32>)> {
-        let vocab = "[PAD] [UNK] [CLS] [SEP] [MASK] what good bad film food and again ,";
-        let tokenizer = Tokenizer::from_vocab(vocab.split(' '), TokenizerConfig::default());
-        let tokenizer = tokenizer.expect("a tokenizer");
-        let limits = Limits {
-            vocab_size: 13,
-            max_length,
-            type_vocab_size: 2,
-        };
-        let encoder = TextEncoder::new(tokenizer, limits, max_length, Truncation::OnlySecond);
-        let collator = QaCollator {
-            encoder: encoder.expect("room for tokens"),
-            doc_stride: 4,
-        };
-        let rows = collator.rows(&QaExample::new("1", "what film", CONTEXT));
-        let with_logits = |(row, place): (Encoding, u64)| {
-            let number = |token| mix(seed, mix(place, token)) as f32 / u64::MAX as f32;
-            let logits = (0..2 * row.len() as u64).map(number).collect();
-            (row, logits)
-        };
-        let rows = rows.expect("rows").into_iter().zip(0..);
-        rows.map(with_logits).collect()
-    }
-
-    /// All spans of the context of at most so many tokens, the best first.
-    fn all_spans(windows: &[(Encoding, Vec<f32>)], longest: usize) -> Vec<(f32, usize, usize)> {
-        let mut best = std::collections::BTreeMap::new();
-        for (row, logits) in windows {
-            let parts: Vec<_> = row.sequence_ids().collect();
-            for first in 0..row.len() {
-                for last in first..row.len().min(first.saturating_add(longest)) {
-                    if parts[first] == Some(1) && parts[last] == Some(1) {
-                        let span = (row.offsets[first].0, row.offsets[last].1);
-                        let score = logits[2 * first] + logits[2 * last + 1];
-                        let of_span = best.entry(span).or_insert(score);
-                        *of_span = score.max(*of_span);
-                    }
-                }
-            }
-        }
-        let mut spans: Vec<_> = best.into_iter().map(|((a, b), s)| (s, a, b)).collect();
-        spans.sort_by(|a, b| b.0.total_cmp(&a.0));
-        spans
-    }
-
-    #[test]
-    fn the_best_spans_are_those_of_all_windows() {
-        for (max_length, count) in [(32, 1), (10, 8)] {
-            for longest in [1, 2, 5, usize::MAX] {
-                for seed in 0..20 {
-                    let windows = windows(max_length, seed);
-                    assert_eq!(windows.len(), count);
-                    let n_best = 1000;
-                    let rows = windows.iter().map(|(row, logits)| (row, &logits[..]));
-                    let found = find(rows, Search { n_best, longest });
-                    let expected = all_spans(&windows, longest);
-                    assert_eq!(found.spans, expected);
-                    let nulls = windows.iter().map(|(_, logits)| logits[0] + logits[1]);
-                    assert_eq!(found.null, nulls.fold(f32::INFINITY, f32::min));
-                    assert_eq!(found.null_lead, found.null - expected[0].0);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn few_ends_are_combined_and_few_spans_kept() {
-        let (n_best, longest) = (3, usize::MAX);
-        let mut counts = [0; 4];
-        for seed in 0..100 {
-            let windows = windows(32, seed);
-            let (row, logits) = &windows[0];
-            let found = find([(row, &logits[..])].into_iter(), Search { n_best, longest });
-            // The worst of the best first and last tokens of the row, question and all.
-            let worst = |end: usize| {
-                let mut scores: Vec<f32> = logits.iter().skip(end).step_by(2).copied().collect();
-                scores.sort_by(|a, b| b.total_cmp(a));
-                scores[n_best - 1]
-            };
-            let token = |is: &dyn Fn(usize) -> bool| {
-                let mut of_context = (0..row.len()).filter(|&token| row.token_type_ids[token] == 1);
-                of_context.find(|&token| is(token)).expect("a token")
-            };
-            let mut expected = all_spans(&windows, longest);
-            expected.retain(|&(_, start, end)| {
-                let first = token(&|token| row.offsets[token].0 == start);
-                let last = token(&|token| row.offsets[token].1 == end);
-                logits[2 * first] >= worst(0) && logits[2 * last + 1] >= worst(1)
-            });
-            expected.truncate(n_best);
-            assert_eq!(found.spans, expected);
-            counts[expected.len()] += 1;
-        }
-        // Such rows were among them, also without any span.
-        assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
-    }
-
-    #[test]
-    fn no_answer_stands_where_its_score_puts_it() {
-        let found = Found {
-            null_lead: 1.0 - 3.0,
-            null: 1.0,
-            spans: vec![(3.0, 0, 4), (2.0, 5, 11), (0.5, 10, 11)],
-        };
-        let texts = |nullable, threshold| {
-            let answers = found.answers(CONTEXT, nullable, threshold);
-            let sum: f32 = answers.iter().map(|answer| answer.score).sum();
-            assert!((sum - 1.0).abs() < 1e-6);
-            let texts = answers.into_iter().map(|answer| answer.text);
-            texts.collect::<Vec<_>>()
-        };
-        assert_eq!(texts(false, 0.0), ["good", "film 💙", "💙"]);
-        assert_eq!(texts(true, 0.0), ["good", "film 💙", "", "💙"]);
-        // A lead of -2 is more than a threshold of -2.5, but not more than -2.
-        assert_eq!(texts(true, -2.5), ["", "good", "film 💙", "💙"]);
-        assert_eq!(texts(true, -2.0), ["good", "film 💙", "", "💙"]);
-        let e = |score: f32| (score - 3.0).exp();
-        let all = e(3.0) + e(2.0) + e(1.0) + e(0.5);
-        let answers = found.answers(CONTEXT, true, 0.0);
-        assert!((answers[2].score - e(1.0) / all).abs() < 1e-6);
-        assert_eq!((answers[1].start, answers[1].end), (5, 11));
-    }
-}
+mod tests;

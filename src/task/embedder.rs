@@ -99,13 +99,13 @@ impl BertEmbedderBuilder {
     /// otherwise than by one [`Pooling`].
     pub fn build(self) -> Result<BertEmbedder> {
         let source = self.source;
+        let config = source.config()?;
         let modules = Modules::read(&source.dir)?;
         if modules.is_none() && source.head == HeadWeights::Required {
             let problem = "not there: the folder is none of a model of embeddings".to_owned();
             let path = source.dir.join("modules.json");
             return Err(Error::File { path, problem });
         }
-        let config = source.config()?;
         let saved: Option<Settings> = source.settings(&config, ARCHITECTURE)?;
         let loss = self.loss.or(saved.map(|saved| saved.loss));
         let settings = Settings {

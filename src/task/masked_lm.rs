@@ -93,7 +93,8 @@ impl BertMaskedLmBuilder {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Fill {
-    /// The token as the vocabulary has it; `##` marks the rest of a word.
+    /// The token as the vocabulary has it; `##` marks the rest of a word. Empty for a row of
+    /// the embeddings that has no token.
     pub token: String,
     /// Its id.
     pub token_id: i64,
@@ -236,9 +237,7 @@ impl BertMaskedLm {
     fn likeliest(&self, logits: &Tensor, top_k: usize) -> Result<Vec<Vec<Fill>>> {
         let tokenizer = self.backbone.tokenizer();
         let compute = || -> Result<_, TchError> {
-            // Embeddings may have more rows than there are tokens.
-            let known = logits.f_narrow(1, 0, tokenizer.vocab_size() as i64)?;
-            let shares = known.f_softmax(-1, Kind::Float)?;
+            let shares = logits.f_softmax(-1, Kind::Float)?;
             let (scores, ids) = shares.f_topk(top_k as i64, -1, true, true)?;
             let scores = Vec::<f32>::try_from(scores.f_flatten(0, 1)?)?;
             Ok((scores, Vec::<i64>::try_from(ids.f_flatten(0, 1)?)?))

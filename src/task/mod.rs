@@ -1,6 +1,7 @@
 //! Stage 4: hidden states become logits, losses and answers; one file for each
 //! task.
 
+mod answer_metric;
 mod answers;
 mod class_loss;
 mod classifier;
@@ -23,7 +24,7 @@ mod source;
 mod token_accuracy;
 mod token_classifier;
 
-pub use answers::Answer;
+pub use answers::{Answer, ScoredAnswer, ScoredAnswers};
 pub use class_loss::ClassLoss;
 pub use classifier::{BertClassifier, BertClassifierBuilder};
 pub use embedder::{BertEmbedder, BertEmbedderBuilder};

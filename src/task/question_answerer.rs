@@ -1,7 +1,6 @@
 //! Questions on contexts to spans of them: two scores for each token, as Hugging Face's
 //! `BertForQuestionAnswering`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,8 @@ use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::{Metric, SquadMetrics, answer_f1};
 use crate::model::{Backbone, BertConfig, HeadWeights, Linear};
 use crate::predict;
-use crate::task::answers::{Answer, Found, Search, find};
+use crate::task::answer_metric::{AnswerMetric, flat};
+use crate::task::answers::{Answer, Found, ScoredAnswers, Search, find};
 use crate::task::source::{Source, describe, is_a, shared_settings};
 
 const ARCHITECTURE: &str = "BertForQuestionAnswering";
@@ -46,6 +46,8 @@ pub struct BertQuestionAnswererBuilder {
     source: Source,
     doc_stride: Option<usize>,
     unanswerable: Option<bool>,
+    usually_unanswerable: bool,
+    null_threshold: Option<f32>,
     search: Search,
 }
 
@@ -64,6 +66,21 @@ impl BertQuestionAnswererBuilder {
     /// the folder, or false.
     pub fn unanswerable(mut self, unanswerable: bool) -> Self {
         self.unanswerable = Some(unanswerable);
+        self
+    }
+
+    /// Whether a context may have no answer where neither [`unanswerable`](Self::unanswerable) is
+    /// set nor the saved model says it: models that other libraries have saved do not. Default
+    /// false.
+    pub fn usually_unanswerable(mut self, unanswerable: bool) -> Self {
+        self.usually_unanswerable = unanswerable;
+        self
+    }
+
+    /// By how much the score of no answer must exceed that of the best span for no answer to be
+    /// given, where a context may have none; default as the saved model in the folder, or 0.
+    pub fn null_threshold(mut self, threshold: f32) -> Self {
+        self.null_threshold = Some(threshold);
         self
     }
 
@@ -102,12 +119,23 @@ impl BertQuestionAnswererBuilder {
             unanswerable: self
                 .unanswerable
                 .or(saved.map(|saved| saved.unanswerable))
-                .unwrap_or(false),
-            null_threshold: saved
-                // It is of the head that is replaced.
-                .filter(|_| source.head != HeadWeights::Fresh)
-                .map_or(0.0, |saved| saved.null_threshold),
+                .unwrap_or(self.usually_unanswerable),
+            // That of the saved model is of a head that may be replaced.
+            null_threshold: self
+                .null_threshold
+                .or(saved
+                    .filter(|_| source.head != HeadWeights::Fresh)
+                    .map(|saved| saved.null_threshold))
+                .unwrap_or(0.0),
         };
+        if !settings.null_threshold.is_finite() {
+            let rule = "a finite number";
+            return Err(Error::config(
+                "null_threshold",
+                rule,
+                settings.null_threshold,
+            ));
+        }
         if settings.doc_stride >= max_length {
             let rule = format!("below {max_length}, the maximal length");
             return Err(Error::config("doc_stride", rule, settings.doc_stride));
@@ -163,6 +191,8 @@ impl BertQuestionAnswerer {
             source,
             doc_stride: None,
             unanswerable: None,
+            usually_unanswerable: false,
+            null_threshold: None,
             search: Search {
                 n_best: 20,
                 longest: 30,
@@ -177,6 +207,11 @@ impl BertQuestionAnswerer {
     /// When the folder is not a whole one.
     pub fn load(dir: impl Into<PathBuf>) -> Result<Self> {
         Self::saved(dir).build()
+    }
+
+    /// Whether a context may have no answer.
+    pub fn unanswerable(&self) -> bool {
+        self.settings.unanswerable
     }
 
     /// How much better no answer must be than the best one, to be given.
@@ -244,6 +279,27 @@ impl BertQuestionAnswerer {
         Ok(all)
     }
 
+    /// The answer to each question with those that were weighed against it, in evaluation mode
+    /// and in order: what stands in `nbest_predictions.json` and `null_odds.json` of
+    /// transformers' example scripts.
+    ///
+    /// # Errors
+    /// When a question cannot be used.
+    pub fn predict_scored(&self, questions: &[QaExample]) -> Result<Vec<ScoredAnswers>> {
+        let Settings {
+            unanswerable,
+            null_threshold,
+            ..
+        } = self.settings;
+        let mut all = Vec::with_capacity(questions.len());
+        self.each(questions, |row, found| {
+            let context = &questions[row].context;
+            let n_best = self.search.n_best;
+            all.push(found.scored(context, unanswerable, null_threshold, n_best));
+        })?;
+        Ok(all)
+    }
+
     fn answers(&self, found: &Found, context: &str) -> Vec<Answer> {
         let Settings {
             unanswerable,
@@ -278,11 +334,6 @@ impl BertQuestionAnswerer {
         }
         Ok(())
     }
-}
-
-fn flat(logits: &Tensor) -> Result<Vec<f32>> {
-    let flat = logits.f_reshape([-1]).and_then(Vec::<f32>::try_from);
-    flat.doing("reading logits")
 }
 
 impl FineTuner for BertQuestionAnswerer {
@@ -330,8 +381,9 @@ impl FineTuner for BertQuestionAnswerer {
     fn metric(&self) -> Box<dyn Metric<QaTarget>> {
         Box::new(AnswerMetric {
             metrics: SquadMetrics::new(),
-            settings: self.settings,
             search: self.search,
+            nullable: self.settings.unanswerable,
+            null_threshold: self.settings.null_threshold,
         })
     }
 
@@ -350,38 +402,5 @@ impl FineTuner for BertQuestionAnswerer {
 
     fn describe(&self, config: &mut BertConfig) {
         describe(config, ARCHITECTURE, &self.settings);
-    }
-}
-
-/// The answers that are found against the right ones.
-struct AnswerMetric {
-    metrics: SquadMetrics,
-    settings: Settings,
-    search: Search,
-}
-
-impl Metric<QaTarget> for AnswerMetric {
-    fn update(&mut self, logits: &Tensor, target: &QaTarget) -> Result<()> {
-        let row_length = 2 * logits.size()[1] as usize;
-        let logits = flat(logits)?;
-        for question in &target.questions {
-            let rows = question.rows.iter().enumerate().map(|(row, encoding)| {
-                let start = (question.first_row + row) * row_length;
-                (encoding, &logits[start..start + row_length])
-            });
-            let found = find(rows, self.search);
-            let Settings {
-                unanswerable,
-                null_threshold,
-                ..
-            } = self.settings;
-            let best = found.answers(&question.context, unanswerable, null_threshold);
-            self.metrics.update(&best[0].text, &question.answers);
-        }
-        Ok(())
-    }
-
-    fn compute(&self) -> BTreeMap<String, f64> {
-        self.metrics.to_metrics()
     }
 }

@@ -13,11 +13,9 @@ use crate::fine_tuner::{FineTuner, Loss};
 use crate::metrics::{Metric, RegressionMetrics};
 use crate::model::{Backbone, BertConfig, HeadWeights};
 use crate::task::sequence::{
-    ARCHITECTURE, SequenceModel, SequenceSource, answers, truncation_setting,
+    ARCHITECTURE, REGRESSION, SequenceModel, SequenceSource, answers, truncation_setting,
 };
 use crate::task::source::{Source, dropout_setting, is_a, shared_settings};
-
-const PROBLEM_TYPE: &str = "regression";
 
 /// A BERT that gives texts, or pairs of texts, a score or several.
 #[derive(Debug)]
@@ -53,11 +51,9 @@ impl BertRegressorBuilder {
     pub fn build(self) -> Result<BertRegressor> {
         let source = &self.sequence.source;
         let config = source.config()?;
-        self.sequence.check(&config, PROBLEM_TYPE)?;
-        let names = config.class_names(&source.dir.join("config.json"))?;
+        self.sequence.check(&config, REGRESSION)?;
         let is_saved = is_a(&config, ARCHITECTURE) && source.head != HeadWeights::Fresh;
-        // transformers leaves out the default names of two outputs.
-        let saved = is_saved.then(|| names.map_or(2, |names| names.len()));
+        let saved = is_saved.then(|| config.num_labels());
         let outputs = self.outputs.or(saved).unwrap_or(1);
         if outputs == 0 {
             return Err(Error::config("outputs", "at least 1", outputs));
@@ -168,7 +164,7 @@ impl FineTuner for BertRegressor {
         let names: Vec<_> = (0..self.outputs)
             .map(|output| format!("LABEL_{output}"))
             .collect();
-        self.model.describe(config, PROBLEM_TYPE, &names);
+        self.model.describe(config, REGRESSION, &names);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::predict;
 use crate::task::source::{Source, describe, is_a};
 
 pub(super) const ARCHITECTURE: &str = "BertForSequenceClassification";
+pub(super) const REGRESSION: &str = "regression";
 
 /// An encoder with a head on its pooled output.
 #[derive(Debug)]
@@ -54,23 +55,32 @@ impl SequenceSource {
         }
     }
 
-    /// Refuses a folder whose head was trained for something else.
+    /// Refuses a folder whose head was trained for something else. A head with one output is
+    /// for a number, as in transformers, where the folder does not say what it is for.
     pub(super) fn check(&self, config: &BertConfig, problem_type: &'static str) -> Result<()> {
-        match &config.problem_type {
-            Some(other)
-                if other != problem_type
-                    && is_a(config, ARCHITECTURE)
-                    && self.source.head != HeadWeights::Fresh =>
-            {
-                Err(Error::ModelConfig {
-                    path: self.source.dir.join("config.json"),
-                    field: "problem_type",
-                    rule: format!("{problem_type}, or a fresh head asked for"),
-                    got: other.clone(),
-                })
-            }
-            _ => Ok(()),
+        if !is_a(config, ARCHITECTURE) || self.source.head == HeadWeights::Fresh {
+            return Ok(());
         }
+        let (rule, got) = match &config.problem_type {
+            Some(other) if other != problem_type => {
+                let rule = format!("{problem_type}, or a fresh head asked for");
+                (rule, other.escape_debug().to_string())
+            }
+            None if config.num_labels() == 1 && problem_type != REGRESSION => {
+                let rule = format!(
+                    "{problem_type}, or a fresh head asked for, since one output without a \
+                     `problem_type` gives a number: load it with BertRegressor"
+                );
+                (rule, "nothing".to_owned())
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::ModelConfig {
+            path: self.source.dir.join("config.json"),
+            field: "problem_type",
+            rule,
+            got,
+        })
     }
 
     pub(super) fn build(self, config: &BertConfig, outputs: usize) -> Result<SequenceModel> {

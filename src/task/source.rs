@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
 
-use crate::data::Labels;
+use crate::data::{Labels, is_unnamed};
 use crate::error::{Error, Result};
 use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Precision};
 
@@ -68,21 +68,21 @@ impl Source {
     /// The classes: those asked for, which must be those of the head in the folder if it
     /// is to be used, or else those of that head.
     pub(super) fn labels(&self, config: &BertConfig, architecture: &str) -> Result<Labels> {
-        let names = config.class_names(&self.dir.join("config.json"))?;
-        let saved = match is_a(config, architecture) {
-            // transformers leaves its default names out.
-            true => names.or_else(|| Some(["LABEL_0", "LABEL_1"].map(str::to_owned).to_vec())),
-            // A published encoder may carry them all the same; there they say nothing.
-            false => names.filter(|_| self.head == HeadWeights::Required),
+        let is_used = self.labels.is_none() || self.head != HeadWeights::Fresh;
+        let saved = match is_used {
+            true => self.saved_labels(config, architecture)?,
+            false => None,
         };
         match (self.labels.clone(), saved) {
-            (Some(asked), Some(saved)) if asked != saved && self.head != HeadWeights::Fresh => {
-                Err(Error::OtherHead {
-                    path: self.dir.clone(),
-                    found: saved,
-                    asked,
-                })
+            // Classes that had no names get some.
+            (Some(asked), Some(saved)) if asked.len() == saved.len() && is_unnamed(&saved) => {
+                Labels::new(asked)
             }
+            (Some(asked), Some(saved)) if asked != saved => Err(Error::OtherHead {
+                path: self.dir.clone(),
+                found: saved,
+                asked,
+            }),
             (Some(labels), _) | (None, Some(labels)) => Labels::new(labels),
             (None, None) if self.head == HeadWeights::Required => Err(Error::ModelConfig {
                 path: self.dir.join("config.json"),
@@ -94,6 +94,17 @@ impl Source {
                 let rule = "given, since the model folder names none";
                 Err(Error::config("labels", rule, "none"))
             }
+        }
+    }
+
+    /// The names of the classes of the head in the folder.
+    fn saved_labels(&self, config: &BertConfig, architecture: &str) -> Result<Option<Vec<String>>> {
+        let path = self.dir.join("config.json");
+        match (is_a(config, architecture), self.head) {
+            (true, _) => config.head_names(&path).map(Some),
+            (false, HeadWeights::Required) => config.class_names(&path),
+            // A published encoder may carry names all the same; there they say nothing.
+            (false, HeadWeights::Found | HeadWeights::Fresh) => Ok(None),
         }
     }
 
@@ -210,7 +221,8 @@ macro_rules! dropout_setting {
 macro_rules! label_setting {
     ($($source:ident).+) => {
         /// The classes, in the order of their ids. Where absent, those of the model
-        /// folder, if it holds a model of this task.
+        /// folder, if it holds a model of this task. Those of a folder must be the same, unless
+        /// they have no names there (`LABEL_0`, `LABEL_1`, …).
         pub fn labels<I: IntoIterator<Item: Into<String>>>(mut self, labels: I) -> Self {
             self.$($source).+.labels = Some(labels.into_iter().map(Into::into).collect());
             self

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::data::Labels;
-use crate::data::tag_kinds::marks_entities;
+use crate::data::tag_kinds::mark_entities;
 use crate::encode::{Encoding, IGNORED, Inputs, TagCollator, TagTarget, Truncation, WordWindows};
 use crate::error::{Error, Result, TorchContext};
 use crate::fine_tuner::{FineTuner, Loss};
@@ -309,7 +309,7 @@ impl FineTuner for BertTokenClassifier {
 impl BertTokenClassifier {
     /// Whether the tags mark entities, and not parts of speech, say.
     fn tags_entities(&self) -> bool {
-        self.labels.names().iter().all(|name| marks_entities(name))
+        mark_entities(self.labels.names().iter().map(String::as_str))
     }
 }
 
@@ -331,21 +331,24 @@ impl Metric<TagTarget> for TagMetric {
             .f_argmax(-1, false)
             .and_then(|ids| Vec::<i64>::try_from(ids.f_flatten(0, 1)?))
             .doing("choosing tags")?; // [B·L]
-        let outside = outside(&self.labels);
         for sentence in &target.sentences {
-            let places = sentence.places.iter();
-            let predicted =
-                places.map(|place| place.map_or(outside, |(row, token)| ids[row * length + token]));
+            // Words without tokens have no place: nothing was said of them.
+            let places = sentence.places.iter().zip(&sentence.tags);
+            let judged = places.filter_map(|(place, &tag)| place.map(|place| (place, tag)));
+            let (predicted, right): (Vec<i64>, Vec<i64>) = judged
+                .map(|((row, token), tag)| (ids[row * length + token], tag))
+                .unzip();
             match &mut self.counts {
                 Counts::Entities(metrics) => {
-                    let name = |id: i64| self.labels.name(id).unwrap_or_default();
-                    let predicted: Vec<_> = predicted.map(name).collect();
-                    let target: Vec<_> = sentence.tags.iter().map(|&id| name(id)).collect();
-                    metrics.update(&predicted, &target)?;
+                    let names = |ids: Vec<i64>| -> Vec<&str> {
+                        let names = ids.into_iter().map(|id| self.labels.name(id));
+                        names.map(Option::unwrap_or_default).collect()
+                    };
+                    metrics.update(&names(predicted), &names(right))?;
                 }
                 Counts::Words(matrix) => {
-                    for (predicted, &target) in predicted.zip(&sentence.tags) {
-                        matrix.update(predicted as usize, target as usize);
+                    for (predicted, right) in predicted.into_iter().zip(right) {
+                        matrix.update(predicted as usize, right as usize);
                     }
                 }
             }
@@ -356,7 +359,13 @@ impl Metric<TagTarget> for TagMetric {
     fn compute(&self) -> BTreeMap<String, f64> {
         match &self.counts {
             Counts::Entities(metrics) => metrics.to_metrics(),
-            Counts::Words(matrix) => matrix.to_metrics(),
+            Counts::Words(matrix) => {
+                let mut metrics = matrix.to_metrics();
+                // Where tags are concerned these are numbers of entities, and of two kinds of
+                // words those of the one with id 1 would be taken for them.
+                metrics.retain(|name, _| !["precision", "recall", "f1"].contains(&name.as_str()));
+                metrics
+            }
         }
     }
 }

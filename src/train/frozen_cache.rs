@@ -64,21 +64,14 @@ impl FrozenCache {
         let pass = sampler.pass(&lengths(dataset, collator, sampler.needs_lengths())?, 0);
         let device = model.backbone().device();
         let seed = EVALUATION_SEED;
-        load(
-            dataset,
-            collator,
-            pass.iter(),
-            seed,
-            device,
-            |_, batch| {
-                let keys = keys(&batch.inputs)?;
-                if !self.knows(&keys) {
-                    let state = self.compute(model, &batch.inputs)?;
-                    self.keep(&keys, &batch.inputs.row_lengths(), &state)?;
-                }
-                Ok(true)
-            },
-        )
+        load(dataset, collator, pass.iter(), seed, device, |_, batch| {
+            let keys = keys(&batch.inputs)?;
+            if !self.knows(&keys) {
+                let state = self.compute(model, &batch.inputs)?;
+                self.keep(&keys, &batch.inputs.row_lengths(), &state)?;
+            }
+            Ok(true)
+        })
     }
 
     /// Lets a batch begin after the frozen layers. Rows that are not those of the data sets are
@@ -186,7 +179,9 @@ fn keys(inputs: &Inputs) -> Result<Vec<Key>> {
     };
     let rows = |x: &Tensor| Vec::<Vec<i64>>::try_from(x).doing("reading inputs");
     let (ids, types) = (rows(inputs.input_ids())?, rows(inputs.token_type_ids())?);
-    let key = |((ids, types), &length): ((&Vec<_>, &Vec<_>), &usize)| key(&ids[..length], &types[..length]);
+    let key = |((ids, types), &length): ((&Vec<_>, &Vec<_>), &usize)| {
+        key(&ids[..length], &types[..length])
+    };
     Ok(ids.iter().zip(&types).zip(lengths).map(key).collect())
 }
 

@@ -247,7 +247,10 @@ mod tests {
         }
         let entries = fs::read_dir(dir.path()).expect("a folder").flatten();
         let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-        assert!(names.iter().all(|name| FolderLock::is_lock(name)), "{names:?}");
+        assert!(
+            names.iter().all(|name| FolderLock::is_lock(name)),
+            "{names:?}"
+        );
         // The next one is written all the same.
         saver.start(write(2, |_| Ok(())));
         saver.finish().expect("a checkpoint");

@@ -115,7 +115,11 @@ impl RunState {
             // Each pass has a step.
             ("epochs_done", self.epochs_done, self.global_step),
             ("batches_done", self.batches_done, MOST_COUNT),
-            ("best.stale_evaluations", self.best.stale_evaluations, MOST_COUNT),
+            (
+                "best.stale_evaluations",
+                self.best.stale_evaluations,
+                MOST_COUNT,
+            ),
             ("seen.rows", rows, MOST_COUNT),
             ("seen.tokens", tokens, MOST_COUNT),
             ("halvings", self.halvings as usize, MOST_HALVINGS),

@@ -140,6 +140,8 @@ fn a_second_run_in_the_folder_of_a_live_one_is_refused_and_changes_nothing() {
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
     let mut child = start(&out, &[]);
     wait_until(&mut child, || out.join("checkpoint-2").exists());
+    // It lives, but does not come to its end meanwhile.
+    send(&child, "STOP");
     let expected = format!(
         "error: another run is writing into {}: wait until it ends, stop it, or choose another \
          folder (--out)\n",

@@ -7,10 +7,14 @@ mod checkpoint;
 mod data_files;
 #[path = "../../benches/fuzz/mutate.rs"]
 mod mutate;
+#[path = "../../benches/fuzz/pickles.rs"]
+mod pickles;
 // The bounds of memory are the bench's, which counts it.
 #[allow(dead_code)]
 #[path = "../../benches/fuzz/targets.rs"]
 mod targets;
+#[path = "../../benches/fuzz/zipped.rs"]
+mod zipped;
 
 use targets::TARGETS;
 
@@ -56,6 +60,7 @@ fn hostile_files_of_a_tokenizer_are_read_or_refused() {
 fn hostile_files_of_a_model_are_read_or_refused() {
     run("config", 2000);
     run("weights", 300);
+    run("pickle", 1000);
 }
 
 #[test]

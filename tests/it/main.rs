@@ -10,6 +10,7 @@ mod faults;
 mod fixture;
 mod fuzz;
 mod hub;
+mod log_lines;
 mod metrics;
 mod model;
 mod recipes;

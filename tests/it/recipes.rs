@@ -6,7 +6,11 @@ mod embeddings;
 mod flags;
 mod freezing;
 mod hostile;
+mod labels;
 mod long_texts;
+mod questions;
+mod rows;
+mod tags;
 
 use std::path::Path;
 

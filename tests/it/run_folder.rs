@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bertfit::{
-    Callback, Checkpoints, Control, Error, RunFolder, StepRecord, TrainConfig, Trainer,
-};
+use bertfit::{Callback, Checkpoints, Control, Error, RunFolder, StepRecord, TrainConfig, Trainer};
 use serde_json::Value;
 
 use crate::fixture::eight;
@@ -111,4 +109,44 @@ fn results_are_one_flat_object_with_whole_counts() {
     let file = std::fs::read_to_string(folder.path().join("all_results.json")).expect("a file");
     let parsed: Value = serde_json::from_str(&file).expect("JSON");
     assert_eq!(parsed.to_string(), line);
+}
+
+/// They have names like the crate's own.
+#[test]
+fn checkpoints_of_another_program_are_not_removed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let theirs = dir.path().join("checkpoint-500");
+    std::fs::create_dir(&theirs).expect("a folder");
+    std::fs::write(theirs.join("optimizer.pt"), "").expect("a file");
+    let error = RunFolder::create(dir.path(), true).expect_err("not ours");
+    assert!(
+        error.to_string().contains("\"checkpoint-500\": move it"),
+        "{error}"
+    );
+    assert!(theirs.join("optimizer.pt").exists());
+    std::fs::rename(&theirs, dir.path().join("theirs")).expect("moved");
+    RunFolder::create(dir.path(), true).expect("the same folder");
+}
+
+#[test]
+fn rows_that_were_left_out_are_listed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let table = dir.path().join("a.csv");
+    std::fs::write(&table, "text,label\na,x\nb\n").expect("a file");
+    let skipped = bertfit::SkippedRows::new();
+    let rows = bertfit::Table::open(&table).skip_bad_rows(&skipped).read();
+    assert_eq!(rows.expect("a row").len(), 1);
+    let folder = RunFolder::create(dir.path().join("run"), false).expect("a new folder");
+    folder.write_skipped_rows(&skipped.rows()).expect("a file");
+    let path = folder.path().join("skipped_rows.jsonl");
+    let line: Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
+    let expected = serde_json::json!({
+        "file": table, "line": 3, "problem": "expected 2 columns, found 1",
+    });
+    assert_eq!(line, expected);
+    drop(folder);
+    let folder = RunFolder::create(dir.path().join("run"), true).expect("the same folder");
+    folder.write_skipped_rows(&[]).expect("nothing");
+    assert!(!path.exists());
 }

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::deny;
 use crate::environment::{Workspace, run};
 use crate::fetch::remove;
+use crate::paths;
 use crate::stamp::files_below;
 
 /// Lines of the longest file that is still one concept.
@@ -37,7 +38,7 @@ const PACKAGED: [&str; 5] = ["src", "benches", "tests", "examples", "docs"];
 /// Every check, in order.
 pub fn all(workspace: &Workspace) -> Result<()> {
     type Step<'a> = (&'a str, fn(&Workspace) -> Result<()>);
-    let steps: [Step; 10] = [
+    let steps: [Step; 11] = [
         ("format", |w| w.cargo(&["fmt", "--all", "--check"])),
         ("changelog", changelog),
         ("file sizes", file_sizes),
@@ -58,6 +59,7 @@ pub fn all(workspace: &Workspace) -> Result<()> {
             w.cargo_in(w.root(), &arguments, &deny)
         }),
         ("tests", |w| suite(w, &[])),
+        ("tests on other paths of the processor", paths::test),
         ("benches", |w| {
             let build = ["--no-run", "--profile", "dev"];
             w.cargo(&[&["bench"], &FEATURES[..], &build[..]].concat())

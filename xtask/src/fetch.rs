@@ -69,17 +69,15 @@ impl Wheel {
             "--abi",
             "cp311",
         ]);
-        pip.args([
-            "--abi",
-            "none",
-            "--platform",
-            "manylinux1_x86_64",
-            "--platform",
-            "manylinux_2_17_x86_64",
-            "--platform",
-            "any",
-        ]);
+        pip.args(["--abi", "none", "--platform", self.platform()]);
         run(pip.arg(self.requirement))
+    }
+
+    /// The first of those that the file's name ends with.
+    fn platform(&self) -> &'static str {
+        let name = self.file.strip_suffix(".whl").unwrap_or(self.file);
+        let platforms = name.rsplit('-').next().unwrap_or("any");
+        platforms.split('.').next().unwrap_or(platforms)
     }
 
     fn check(&self, path: &Path) -> Result<()> {

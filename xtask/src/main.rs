@@ -2,6 +2,7 @@
 //! the demonstration, the tests, or all checks. Needs Rust, a C++ compiler, Python 3
 //! and pip.
 
+mod arm;
 mod check;
 mod compare;
 mod deny;
@@ -11,6 +12,7 @@ mod fetch;
 mod libtorch;
 mod marks;
 mod model;
+mod paths;
 mod peers;
 mod race;
 mod sanitize;
@@ -34,7 +36,9 @@ const USAGE: &str = "usage: cargo xtask <command>
                   --kills=N, --signals=N), which takes some minutes
   sanitize [ARGS] set up, then run the tests with the C++ under AddressSanitizer (names of
                   tests)
-  peers           set up, then compare with transformers itself (downloads 3 GB)
+  test-arm        set up, then run tests of the kernels, the model and training on aarch64, under
+                  emulation (Debian's g++-aarch64-linux-gnu and qemu-user)
+  peers           set up, then compare with two releases of transformers (downloads 6 GB)
   help            this text";
 
 /// What went wrong, in one line.
@@ -50,7 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ("test" | "race" | "compare" | "faults" | "sanitize", _)
-        | ("setup" | "demo" | "check" | "peers", []) => {}
+        | ("setup" | "demo" | "check" | "peers" | "test-arm", []) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -77,6 +81,7 @@ fn run(command: &str, more: &[String]) -> Result<()> {
         "compare" => compare::run(&workspace, more),
         "faults" => faults::run(&workspace, more),
         "sanitize" => sanitize::run(&workspace, more),
+        "test-arm" => arm::run_tests(&workspace),
         "peers" => peers::compare(&workspace),
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
-//! A Python environment with transformers in `target/python`, and the tests that ask
-//! it to read what bertfit has saved.
+//! Python environments with transformers: that of all reference numbers in `target/python`, and
+//! the newest in `target/python-newest`; and the tests that ask both to read what bertfit has
+//! saved.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,28 +22,47 @@ const PACKAGES: [&str; 9] = [
     "seqeval==1.2.2",
 ];
 
-/// The environment's Python; made where it is not there yet, or for other packages.
+/// The newest releases; transformers 5 does not take torch 2.4.
+const NEWEST: [&str; 8] = [
+    "torch==2.15.0",
+    "transformers==5.24.0",
+    "numpy",
+    "safetensors",
+    "accelerate",
+    "sentence-transformers==5.7.0",
+    "scikit-learn",
+    "scipy",
+];
+
+/// The Python of the reference numbers; made where it is not there yet, or for other packages.
 pub fn python(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target().join("python");
+    environment(workspace, "python", &PACKAGES)
+}
+
+fn environment(workspace: &Workspace, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = workspace.target().join(name);
     let python = folder.join("bin").join("python");
     let stamp = folder.join("packages");
-    let packages = PACKAGES.join("\n");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == packages) {
+    let lines = packages.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == lines) {
         return Ok(python);
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-cache-dir"]);
-    run(pip.arg("--disable-pip-version-check").args(PACKAGES))?;
-    std::fs::write(&stamp, packages).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    run(pip.arg("--disable-pip-version-check").args(packages))?;
+    std::fs::write(&stamp, lines).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(python)
 }
 
-/// Runs the tests that need it.
+/// Runs the tests that need one, with each.
 pub fn compare(workspace: &Workspace) -> Result<()> {
-    let python = python(workspace)?;
-    let python = python.to_string_lossy();
     let tests = ["--test", "it", "--", "transformers_loads"];
     let tests = [&["test"], &FEATURES[..], &tests].concat();
-    workspace.cargo_in(workspace.root(), &tests, &[("BERTFIT_PYTHON", &*python)])
+    let newest = || environment(workspace, "python-newest", &NEWEST);
+    for python in [python(workspace)?, newest()?] {
+        let python = python.to_string_lossy();
+        workspace.cargo_in(workspace.root(), &tests, &[("BERTFIT_PYTHON", &*python)])?;
+    }
+    Ok(())
 }

@@ -18,20 +18,9 @@ use super::encoding::TruncationSide;
 /// writes 1e30 and compares with this.
 const NO_LIMIT: f64 = 1e20;
 
-/// Classes of transformers that tokenize exactly as `BertTokenizer` does.
-const CLASSES: [&str; 11] = [
-    "BertTokenizer",
-    "ConvBertTokenizer",
-    "DPRContextEncoderTokenizer",
-    "DPRQuestionEncoderTokenizer",
-    "DistilBertTokenizer",
-    "ElectraTokenizer",
-    "LayoutLMTokenizer",
-    "LxmertTokenizer",
-    "MobileBertTokenizer",
-    "RetriBertTokenizer",
-    "SqueezeBertTokenizer",
-];
+/// The special tokens besides the five, and their name in transformers 5, which reads both.
+const MORE_TOKENS: &str = "additional_special_tokens";
+const MORE_TOKENS_5: &str = "extra_special_tokens";
 
 /// Settings of a BERT tokenizer: the content of `tokenizer_config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,17 +111,14 @@ impl TokenizerConfig {
             extra: file,
             ..Self::default()
         };
-        config.check_class(path)?;
         if let Some(value) = config.take(path, "do_lower_case")? {
             config.do_lower_case = value;
         }
         if let Some(value) = config.take(path, "tokenize_chinese_chars")? {
             config.tokenize_chinese_chars = value;
         }
-        if let Some(value) = config.take(path, "strip_accents")? {
-            config.strip_accents = value;
-        }
-        if let Some(value) = config.take::<Option<f64>>(path, "model_max_length")? {
+        config.strip_accents = config.take(path, "strip_accents")?;
+        if let Some(value) = config.take(path, "model_max_length")? {
             config.model_max_length = model_max_length(path, value)?;
         }
         if let Some(value) = config.take(path, "truncation_side")? {
@@ -141,9 +127,7 @@ impl TokenizerConfig {
         if let Some(value) = config.take(path, "split_special_tokens")? {
             config.split_special_tokens = value;
         }
-        if let Some(value) = config.take(path, "clean_up_tokenization_spaces")? {
-            config.clean_up_tokenization_spaces = value;
-        }
+        config.clean_up_tokenization_spaces = config.take(path, "clean_up_tokenization_spaces")?;
         config.take_special_tokens(path, declared)?;
         if let Some(tokens) = config.take(path, "added_tokens_decoder")? {
             config.added_tokens_decoder = tokens;
@@ -173,8 +157,13 @@ impl TokenizerConfig {
             value.content().clone_into(field);
             declare(value, declared);
         }
-        let more: Option<Option<Vec<TokenValue>>> = self.take(path, "additional_special_tokens")?;
-        for value in more.flatten().into_iter().flatten() {
+        let mut more: Vec<TokenValue> = self.take(path, MORE_TOKENS)?.unwrap_or_default();
+        // In transformers 4 an object, of tokens that are listed elsewhere too.
+        if self.extra.get(MORE_TOKENS_5).is_some_and(Value::is_array) {
+            let tokens: Option<Vec<TokenValue>> = self.take(path, MORE_TOKENS_5)?;
+            more.extend(tokens.into_iter().flatten());
+        }
+        for value in more {
             if !self
                 .additional_special_tokens
                 .iter()
@@ -200,10 +189,11 @@ impl TokenizerConfig {
         self.take_special_tokens(path, declared)
     }
 
-    /// Removes a key from the other keys and reads its value.
+    /// Removes a key from the other keys and reads its value; null is none.
     fn take<T: DeserializeOwned>(&mut self, path: &Path, key: &str) -> Result<Option<T>> {
         // `remove` would change the order of the rest.
-        let Some(value) = self.extra.shift_remove(key) else {
+        let value = self.extra.shift_remove(key);
+        let Some(value) = value.filter(|value| !value.is_null()) else {
             return Ok(None);
         };
         serde_json::from_value(value)
@@ -212,22 +202,6 @@ impl TokenizerConfig {
                 path: path.to_owned(),
                 problem: format!("`{key}`: {error}"),
             })
-    }
-
-    fn check_class(&self, path: &Path) -> Result<()> {
-        let Some(class) = self.extra.get("tokenizer_class").and_then(Value::as_str) else {
-            return Ok(());
-        };
-        if CLASSES.contains(&class.trim_end_matches("Fast")) {
-            return Ok(());
-        }
-        Err(Error::File {
-            path: path.to_owned(),
-            problem: format!(
-                "`tokenizer_class` is {class}, which does not tokenize as BERT does; these do: {}",
-                CLASSES.join(", ")
-            ),
-        })
     }
 
     /// The five special tokens by name, in the order of transformers.
@@ -278,7 +252,10 @@ impl TokenizerConfig {
             "added_tokens_decoder".to_owned(),
             json!(self.added_tokens_decoder),
         );
-        map.extend(self.extra.clone());
+        for (key, value) in &self.extra {
+            // A special_tokens_map.json may bring a key that is read elsewhere.
+            map.entry(key).or_insert_with(|| value.clone());
+        }
         map
     }
 
@@ -290,7 +267,7 @@ impl TokenizerConfig {
             .collect();
         if !self.additional_special_tokens.is_empty() {
             let more = json!(self.additional_special_tokens);
-            map.insert("additional_special_tokens".to_owned(), more);
+            map.insert(MORE_TOKENS.to_owned(), more);
         }
         map
     }
@@ -308,12 +285,11 @@ fn declare(value: TokenValue, declared: &mut Vec<AddedToken>) {
     }
 }
 
-fn model_max_length(path: &Path, value: Option<f64>) -> Result<Option<usize>> {
+fn model_max_length(path: &Path, value: f64) -> Result<Option<usize>> {
     match value {
-        None => Ok(None),
-        Some(value) if value > NO_LIMIT => Ok(None),
-        Some(value) if value >= 1.0 && value.fract() == 0.0 => Ok(Some(value as usize)),
-        Some(value) => Err(Error::ModelConfig {
+        _ if value > NO_LIMIT => Ok(None),
+        _ if value >= 1.0 && value.fract() == 0.0 => Ok(Some(value as usize)),
+        _ => Err(Error::ModelConfig {
             path: path.to_owned(),
             field: "model_max_length",
             rule: "a positive whole number".to_owned(),
@@ -386,11 +362,5 @@ mod tests {
         for (text, message) in cases {
             assert_eq!(parse(text).expect_err("bad").to_string(), message);
         }
-        let other = parse(r#"{"tokenizer_class": "MPNetTokenizerFast"}"#).expect_err("bad");
-        assert!(
-            other
-                .to_string()
-                .contains("`tokenizer_class` is MPNetTokenizerFast, which")
-        );
     }
 }

@@ -3,15 +3,14 @@
 //!
 //! Read are `vocab.txt`, `tokenizer_config.json`, and, as transformers does,
 //! `tokenizer.json` and the older `special_tokens_map.json` and
-//! `added_tokens.json`. Of `tokenizer.json` only the added tokens are used; it
-//! must describe the same tokenizer as the other files.
+//! `added_tokens.json`. Of `vocab.txt` and `tokenizer.json` one is enough; where
+//! there are both, they must describe the same tokenizer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -19,13 +18,15 @@ use crate::error::{Error, PathContext, Result};
 use crate::json;
 use crate::whole_file;
 
+use super::SpecialIds;
 use super::added::AddedToken;
+use super::class::{self, Settings};
 use super::config::TokenizerConfig;
+use super::fast::{self, TokenizerJson};
 use super::vocab::{self, Vocabulary};
-use super::word_piece::CONTINUATION;
 
 const VOCAB: &str = "vocab.txt";
-const CONFIG: &str = "tokenizer_config.json";
+pub(super) const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -35,95 +36,71 @@ pub(super) struct Source {
     /// With every added token in `added_tokens_decoder`.
     pub(super) config: TokenizerConfig,
     pub(super) vocabulary: Vocabulary,
-    /// `vocab.txt` as it is.
+    /// `vocab.txt` as it is, or as it would be.
     pub(super) vocab_bytes: Vec<u8>,
-    /// `tokenizer.json` as it is.
-    pub(super) tokenizer_json: Option<Vec<u8>>,
+    tokenizer_json: Kept,
 }
 
-/// The parts of a `tokenizer.json` that matter here.
-#[derive(Deserialize)]
-struct TokenizerJson {
-    #[serde(default)]
-    added_tokens: Vec<TokenWithId>,
-    model: Model,
-    normalizer: Option<Part>,
-    pre_tokenizer: Option<Part>,
-}
-
-#[derive(Deserialize)]
-struct TokenWithId {
-    id: i64,
-    #[serde(flatten)]
-    token: AddedToken,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    // Older files name no type.
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    continuing_subword_prefix: Option<String>,
-    max_input_chars_per_word: Option<usize>,
-    vocab: HashMap<String, i64>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type")]
-    kind: String,
-    clean_text: Option<bool>,
+/// What is known of the `tokenizer.json` to be written.
+enum Kept {
+    /// All of it: one that was read and says what the other files say.
+    Whole(Vec<u8>),
+    /// What only other programs use; the rest follows from the settings.
+    Parts { truncation: Value, padding: Value },
 }
 
 impl Source {
     /// Reads a folder.
     pub(super) fn read(dir: &Path) -> Result<Self> {
-        let path = dir.join(VOCAB);
-        let vocab_bytes = whole_file::read(&path)?;
-        let vocabulary = vocab::parse(&path, &vocab_bytes)?;
-
-        let mut declared = Vec::new();
-        let file = read_json(&dir.join(CONFIG))?.unwrap_or_default();
-        let mut config = TokenizerConfig::from_map(&dir.join(CONFIG), file, &mut declared)?;
-        let mut tokens = BTreeMap::new();
-        // Since it lists all added tokens, the older files have no say.
-        if config.added_tokens_decoder.is_empty() {
-            let path = dir.join(SPECIAL_TOKENS);
-            if let Some(file) = read_json(&path)? {
-                config.merge_special_tokens(&path, file, &mut declared)?;
+        let json_path = dir.join(TOKENIZER);
+        let refused = |problem: String| Error::File {
+            path: json_path.clone(),
+            problem,
+        };
+        let json_bytes = read_if_there(&json_path)?;
+        let fast: Option<TokenizerJson> = match &json_bytes {
+            Some(bytes) => Some(from_json(&json_path, bytes)?),
+            None => None,
+        };
+        let (vocab_path, vocab_bytes) = match (read_if_there(&dir.join(VOCAB))?, &fast) {
+            (Some(bytes), _) => (dir.join(VOCAB), bytes),
+            (None, Some(fast)) => {
+                let text = fast.vocab_text().map_err(refused)?;
+                (json_path.clone(), text.into_bytes())
             }
-            let more: Option<BTreeMap<String, i64>> = read_json(&dir.join(ADDED_TOKENS))?;
-            for (content, id) in more.into_iter().flatten() {
-                let token = if config.is_special(&content) {
-                    AddedToken::special(content)
-                } else {
-                    AddedToken::word(content)
-                };
-                tokens.insert(id, token);
-            }
+            (None, None) => return Err(no_tokenizer(dir)),
+        };
+        let vocabulary = vocab::parse(&vocab_path, &vocab_bytes)?;
+        if let Some(fast) = &fast {
+            fast.check(&vocabulary).map_err(refused)?;
         }
-        let path = dir.join(TOKENIZER);
-        let tokenizer_json = read_if_there(&path)?;
-        if let Some(bytes) = &tokenizer_json {
-            let file: TokenizerJson = from_json(&path, bytes)?;
-            file.check(&vocabulary).map_err(|problem| Error::File {
-                path: path.clone(),
-                problem,
-            })?;
-            tokens.extend(file.added_tokens.into_iter().map(|one| (one.id, one.token)));
-        }
-        tokens.append(&mut config.added_tokens_decoder);
-        config.added_tokens_decoder = tokens;
-        config
-            .clean_up_tokenization_spaces
-            .get_or_insert(tokenizer_json.is_none());
+        let Read {
+            config,
+            declared,
+            lower_cases_unasked,
+        } = read_config(dir, fast.as_ref())?;
         let mut source = Self {
             config,
             vocabulary,
             vocab_bytes,
-            tokenizer_json,
+            tokenizer_json: Kept::nothing(),
         };
-        source.complete(&dir.join(VOCAB), declared)?;
+        source.complete(&vocab_path, declared)?;
+        if let (Some(fast), Some(bytes)) = (fast, json_bytes) {
+            let special = source.special_ids();
+            fast.check_special(&source.config, special)
+                .map_err(refused)?;
+            source.tokenizer_json = match fast.agrees(&source.config) {
+                true => Kept::Whole(bytes),
+                false => Kept::Parts {
+                    truncation: fast.truncation.unwrap_or_default(),
+                    padding: fast.padding.unwrap_or_default(),
+                },
+            };
+        }
+        if lower_cases_unasked {
+            source.warn_of_capitals(&vocab_path, &dir.join(CONFIG));
+        }
         Ok(source)
     }
 
@@ -153,7 +130,7 @@ impl Source {
             config,
             vocabulary,
             vocab_bytes,
-            tokenizer_json: None,
+            tokenizer_json: Kept::nothing(),
         };
         source
             .config
@@ -184,7 +161,8 @@ impl Source {
             let place = place(content);
             if id != place {
                 return Err(problem(format!(
-                    "the added token `{content}` has id {id}, but its place is {place}"
+                    "the added token `{}` has id {id}, but its place is {place}",
+                    content.escape_debug()
                 )));
             }
         }
@@ -199,7 +177,9 @@ impl Source {
         let missing = special.iter().filter(|(name, content)| {
             !ids.contains_key(*content) && (*name == "unk_token" || !added(content))
         });
-        let missing: Vec<_> = missing.map(|(_, content)| format!("`{content}`")).collect();
+        let missing: Vec<_> = missing
+            .map(|(_, content)| format!("`{}`", content.escape_debug()))
+            .collect();
         if !missing.is_empty() {
             return Err(problem(format!("no special token {}", missing.join(", "))));
         }
@@ -224,84 +204,152 @@ impl Source {
         Ok(())
     }
 
-    /// Writes the folder's files.
-    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+    /// The ids of the special tokens, which a complete source has.
+    pub(super) fn special_ids(&self) -> SpecialIds {
+        let config = &self.config;
+        let tokens = &config.added_tokens_decoder;
+        let id = |content: &str| {
+            let mut found = tokens.iter().filter(|(_, token)| token.content == content);
+            *found
+                .next_back()
+                .expect("a complete source has its special tokens")
+                .0
+        };
+        SpecialIds {
+            pad: id(&config.pad_token),
+            cls: id(&config.cls_token),
+            sep: id(&config.sep_token),
+            mask: id(&config.mask_token),
+        }
+    }
+
+    /// A vocabulary with capitals is of a cased model, whose folder should say so.
+    fn warn_of_capitals(&self, vocab_path: &Path, config_path: &Path) {
+        if let (count, Some(first)) = self.vocabulary.with_capitals() {
+            log::warn!(
+                "{}: {count} of {} tokens have capitals, such as {first:?}, and are never found, \
+                 since texts are brought to lower case, as transformers does by default; if the \
+                 model is cased, write {{\"do_lower_case\": false}} to {}, else {{\"do_lower_case\": \
+                 true}}",
+                vocab_path.display(),
+                self.vocabulary.ids.len(),
+                config_path.display()
+            );
+        }
+    }
+
+    /// Writes the folder's files; `tokens` is the vocabulary.
+    pub(super) fn write(&self, dir: &Path, tokens: &BTreeMap<i64, &str>) -> Result<()> {
         fs::create_dir_all(dir).writing(dir)?;
         self.remove_others(dir)?;
         write(&dir.join(VOCAB), &self.vocab_bytes)?;
-        write_json(&dir.join(CONFIG), self.config.to_map())?;
-        write_json(&dir.join(SPECIAL_TOKENS), self.config.special_tokens_map())?;
+        json::write(&dir.join(CONFIG), &self.config.to_map())?;
+        json::write(&dir.join(SPECIAL_TOKENS), &self.config.special_tokens_map())?;
+        let path = dir.join(TOKENIZER);
         match &self.tokenizer_json {
-            Some(bytes) => write(&dir.join(TOKENIZER), bytes),
-            None => Ok(()),
+            Kept::Whole(bytes) => write(&path, bytes),
+            Kept::Parts {
+                truncation,
+                padding,
+            } => {
+                let ids = self.special_ids();
+                let content = fast::content(&self.config, tokens, ids, truncation, padding);
+                json::write(&path, &content)
+            }
         }
     }
 
-    /// Removes the files of an earlier tokenizer that [`write`](Self::write) does not replace,
+    /// Removes the file of an earlier tokenizer that [`write`](Self::write) does not replace,
     /// and that would be read along with its own.
     pub(super) fn remove_others(&self, dir: &Path) -> Result<()> {
-        let stale = [
-            Some(ADDED_TOKENS),
-            self.tokenizer_json.is_none().then_some(TOKENIZER),
-        ];
-        for path in stale.into_iter().flatten().map(|name| dir.join(name)) {
-            if path.exists() {
-                fs::remove_file(&path).writing(&path)?;
-            }
+        let path = dir.join(ADDED_TOKENS);
+        match path.exists() {
+            true => fs::remove_file(&path).writing(&path),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
-impl TokenizerJson {
-    /// Whether this is BERT's tokenizer with the given vocabulary. What
-    /// `tokenizer_config.json` says goes before the file's own settings, in
-    /// transformers as here, and needs no check.
-    fn check(&self, vocabulary: &Vocabulary) -> std::result::Result<(), String> {
-        let model = &self.model;
-        if model
-            .kind
-            .as_deref()
-            .is_some_and(|kind| kind != "WordPiece")
-        {
-            return Err("its model is not WordPiece".to_owned());
-        }
-        if model
-            .continuing_subword_prefix
-            .as_deref()
-            .is_some_and(|prefix| prefix != CONTINUATION)
-            || model
-                .max_input_chars_per_word
-                .is_some_and(|limit| limit != 100)
-        {
-            return Err("its WordPiece is not BERT's".to_owned());
-        }
-        let normalizer = self.normalizer.as_ref();
-        if !normalizer
-            .is_some_and(|part| part.kind == "BertNormalizer" && part.clean_text != Some(false))
-        {
-            return Err("its normalizer is not BERT's".to_owned());
-        }
-        if self
-            .pre_tokenizer
-            .as_ref()
-            .is_none_or(|part| part.kind != "BertPreTokenizer")
-        {
-            return Err("its pre-tokenizer is not BERT's".to_owned());
-        }
-        let here = model
-            .vocab
-            .iter()
-            .filter(|(token, id)| vocabulary.ids.get(*token) != Some(id));
-        let there = vocabulary
-            .ids
-            .iter()
-            .filter(|(token, _)| !model.vocab.contains_key(*token));
-        match here.chain(there).map(|(token, _)| token).min() {
-            Some(token) => Err(format!(
-                "its vocabulary differs from {VOCAB}'s at `{token}`"
-            )),
-            None => Ok(()),
+/// What the files say besides the vocabulary.
+struct Read {
+    config: TokenizerConfig,
+    /// Special tokens that a file describes.
+    declared: Vec<AddedToken>,
+    /// Whether texts are brought to lower case because nothing says otherwise.
+    lower_cases_unasked: bool,
+}
+
+/// Reads the settings and the added tokens of a folder with this `tokenizer.json`.
+fn read_config(dir: &Path, fast: Option<&TokenizerJson>) -> Result<Read> {
+    let path = dir.join(CONFIG);
+    let mut file: Map<String, Value> = read_json(&path)?.unwrap_or_default();
+    let settings = class::settle(dir, &mut file)?;
+    let unsaid = |key: &str| file.get(key).is_none_or(Value::is_null);
+    let lower_cases_unasked = settings == Settings::Config && unsaid("do_lower_case");
+    let unsaid = ["truncation_side", "padding_side", "unk_token"].map(unsaid);
+    let mut declared = Vec::new();
+    let mut config = TokenizerConfig::from_map(&path, file, &mut declared)?;
+    // Since it lists all added tokens, the older files have no say.
+    let mut tokens = match config.added_tokens_decoder.is_empty() {
+        true => older_tokens(dir, &mut config, &mut declared)?,
+        false => BTreeMap::new(),
+    };
+    if let Some(fast) = fast {
+        tokens.append(&mut fast.added_tokens());
+        fast.settle(&mut config, settings, unsaid)
+            .map_err(|problem| Error::File {
+                path: dir.join(TOKENIZER),
+                problem,
+            })?;
+    } else if settings == Settings::TokenizerJson {
+        let problem = format!(
+            "its `tokenizer_class` has its settings in {TOKENIZER}, which is not there: expected \
+             BertTokenizer"
+        );
+        return Err(Error::File { path, problem });
+    }
+    tokens.append(&mut config.added_tokens_decoder);
+    config.added_tokens_decoder = tokens;
+    config
+        .clean_up_tokenization_spaces
+        .get_or_insert(fast.is_none());
+    Ok(Read {
+        config,
+        declared,
+        lower_cases_unasked,
+    })
+}
+
+/// The added tokens of the older files, which may also name other special tokens.
+fn older_tokens(
+    dir: &Path,
+    config: &mut TokenizerConfig,
+    declared: &mut Vec<AddedToken>,
+) -> Result<BTreeMap<i64, AddedToken>> {
+    let path = dir.join(SPECIAL_TOKENS);
+    if let Some(file) = read_json(&path)? {
+        config.merge_special_tokens(&path, file, declared)?;
+    }
+    let more: Option<BTreeMap<String, i64>> = read_json(&dir.join(ADDED_TOKENS))?;
+    let token = |(content, id): (String, i64)| match config.is_special(&content) {
+        true => (id, AddedToken::special(content)),
+        false => (id, AddedToken::word(content)),
+    };
+    Ok(more.into_iter().flatten().map(token).collect())
+}
+
+fn no_tokenizer(dir: &Path) -> Error {
+    Error::File {
+        path: dir.to_owned(),
+        problem: format!("no tokenizer: {VOCAB} or {TOKENIZER} is needed, and neither is there"),
+    }
+}
+
+impl Kept {
+    fn nothing() -> Self {
+        Self::Parts {
+            truncation: Value::Null,
+            padding: Value::Null,
         }
     }
 }
@@ -313,7 +361,8 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+/// The content of a JSON file, if it is there.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = read_if_there(path)?;
     bytes.map(|bytes| from_json(path, &bytes)).transpose()
 }
@@ -327,8 +376,4 @@ fn from_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).writing(path)
-}
-
-fn write_json(path: &Path, map: Map<String, Value>) -> Result<()> {
-    json::write(path, &map)
 }

@@ -7,10 +7,12 @@
 //! of it could not be used.
 
 mod added;
+mod class;
 mod config;
 mod decode;
 mod encode;
 mod encoding;
+mod fast;
 mod files;
 mod normalize;
 mod vocab;
@@ -67,8 +69,15 @@ struct SpecialIds {
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model's folder: `vocab.txt`, which must be
-    /// there, and the other files that transformers writes, which may.
+    /// Reads the tokenizer of a model's folder: `vocab.txt` or `tokenizer.json`, one of
+    /// which must be there, and the other files that transformers writes, which may.
+    ///
+    /// The settings are those that transformers finds. Where the class that the folder names
+    /// (`tokenizer_class` in `tokenizer_config.json`, else in `config.json`) is
+    /// `PreTrainedTokenizerFast` or `TokenizersBackend`, case, accents and Chinese characters
+    /// are treated as `tokenizer.json` says; else as `tokenizer_config.json` says, whose
+    /// defaults are those of `BertTokenizer`. A warning is logged where the vocabulary has
+    /// words with capitals and nothing says whether texts are to be brought to lower case.
     ///
     /// # Errors
     ///
@@ -76,6 +85,7 @@ impl Tokenizer {
     /// value of the wrong type; lacks a special token; is of another kind of
     /// tokenizer than BERT's; or two files contradict each other.
     pub fn from_dir(dir: &Path) -> Result<Self> {
+        crate::hub::expect_folder(dir)?;
         Ok(Self::new(Source::read(dir)?))
     }
 
@@ -94,6 +104,8 @@ impl Tokenizer {
     }
 
     fn new(mut source: Source) -> Self {
+        let special = source.special_ids();
+        let reachable = source.vocabulary.reachable();
         let config = &source.config;
         let normalizer = Normalizer::new(
             config.do_lower_case,
@@ -105,21 +117,13 @@ impl Tokenizer {
         let ids = std::mem::take(&mut source.vocabulary.ids);
         let word_piece =
             WordPiece::new(ids, &config.unk_token).expect("a source has its special tokens");
-        let id = |token: &str| added.id(token).expect("a source has its special tokens");
-        let special = SpecialIds {
-            pad: id(&config.pad_token),
-            cls: id(&config.cls_token),
-            sep: id(&config.sep_token),
-            mask: id(&config.mask_token),
-        };
         let after_added = added.last_id().map_or(0, |id| id as usize + 1);
-        let vocab_size = source.vocabulary.len.max(after_added);
         let inner = Inner {
             source,
             normalizer,
             added,
             word_piece,
-            vocab_size,
+            vocab_size: reachable.max(after_added),
             special,
         };
         Self {
@@ -127,16 +131,19 @@ impl Tokenizer {
         }
     }
 
-    /// Writes `vocab.txt`, `tokenizer_config.json`, `special_tokens_map.json`
-    /// and, if it was read from a folder with one, `tokenizer.json`, so that
-    /// transformers loads the same tokenizer. `vocab.txt` and `tokenizer.json`
-    /// are written byte for byte as they were read. Another tokenizer's files do not stay.
+    /// Writes `vocab.txt`, `tokenizer.json`, `tokenizer_config.json` and
+    /// `special_tokens_map.json`, from which transformers, of release 4 and of release 5,
+    /// loads the same tokenizer. A `vocab.txt` that was read is written byte for byte, and
+    /// so is a `tokenizer.json` that says the same as the other files did. Another
+    /// tokenizer's files do not stay.
     ///
     /// # Errors
     ///
     /// The folder or a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        self.inner.source.write(dir)
+        self.inner
+            .source
+            .write(dir, &self.inner.word_piece.tokens())
     }
 
     /// Removes what [`save`](Self::save) does not replace of another tokenizer's files.
@@ -169,7 +176,7 @@ impl Tokenizer {
         added.or_else(|| self.inner.word_piece.token(id))
     }
 
-    /// Number of ids, added tokens included: every id is below it.
+    /// Number of ids, added tokens included: every id that a text can become is below it.
     pub fn vocab_size(&self) -> usize {
         self.inner.vocab_size
     }
@@ -197,6 +204,13 @@ impl Tokenizer {
     /// Id of the token that hides a token from the model, `[MASK]`.
     pub fn mask_id(&self) -> i64 {
         self.inner.special.mask
+    }
+
+    /// Whether the model gets segment ids, 1 for the second text of a pair; if not, they are
+    /// all 0. False for folders of `DistilBertTokenizer` and `TokenizersBackend`, and where
+    /// `model_input_names` leaves `token_type_ids` out.
+    pub fn has_segments(&self) -> bool {
+        class::has_segments(&self.config().extra)
     }
 
     /// How many tokens the model takes, if the tokenizer's files say so.

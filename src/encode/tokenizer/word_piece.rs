@@ -3,7 +3,7 @@
 //! longest piece that fits, then the longest of the rest, and so on. A word
 //! that cannot be made of pieces, or of more than 100 characters, is unknown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use rust_tokenizers::vocab::BertVocab;
@@ -13,7 +13,7 @@ use super::encoding::Piece;
 use super::normalize::Normalized;
 
 /// Longer words are unknown, as in BERT.
-const MAX_WORD_CHARS: usize = 100;
+pub(super) const MAX_WORD_CHARS: usize = 100;
 
 /// What a piece that does not begin a word begins with.
 pub(super) const CONTINUATION: &str = "##";
@@ -62,6 +62,12 @@ impl WordPiece {
 
     pub(super) fn token(&self, id: i64) -> Option<&str> {
         self.vocab.indices.get(&id).map(String::as_str)
+    }
+
+    /// The vocabulary by its ids.
+    pub(super) fn tokens(&self) -> BTreeMap<i64, &str> {
+        let ids = self.vocab.values.iter();
+        ids.map(|(token, &id)| (id, token.as_str())).collect()
     }
 
     /// Appends the pieces of a part of the cleaned text, which begins with the

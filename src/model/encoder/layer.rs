@@ -7,7 +7,8 @@ use tch::{Device, Kind, Tensor};
 use super::attention::Attention;
 use super::layout::Layout;
 use crate::error::{Result, TorchContext};
-use crate::model::config::{Activation, BertConfig};
+use crate::model::activation::Activation;
+use crate::model::config::BertConfig;
 use crate::model::linear::{LayerNorm, Linear};
 use crate::native::{Autocast, fused};
 

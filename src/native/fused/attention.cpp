@@ -10,53 +10,12 @@
 
 #include "../guard.h"
 #include "dense_products.h"
-#include "short_head.h"
-#include "tensors.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 namespace bertfit {
 namespace {
-
-// One head of one row, forward and backward, in the numbers of the products. A row that does
-// not fill the words of bfloat16's units is faster in float32.
-void attend_one(const Unit& unit, Room& room, const Matrix<float> parts[3],
-            const Matrix<float>& mixed) {
-    attend_of(unit, room, parts, mixed);
-}
-void attend_one(const Unit& unit, Room& room, const Matrix<Short> parts[3],
-            const Matrix<Short>& mixed) {
-#ifdef BF16_UNITS
-    const auto work = [&](Product by) { short_attend_of(unit, room, parts, mixed, by); };
-    if (unit.row.length > PAIRED && with_bf16_unit(work)) return;
-#endif
-    attend_of(unit, room, parts, mixed);
-}
-void attend_one_backward(const Unit& unit, Room& room, const Matrix<float> parts[3],
-                     const Matrix<float>& gradient, const Matrix<float> gradients[3]) {
-    attend_backward_of(unit, room, parts, gradient, gradients);
-}
-void attend_one_backward(const Unit& unit, Room& room, const Matrix<Short> parts[3],
-                     const Matrix<Short>& gradient, const Matrix<Short> gradients[3]) {
-#ifdef BF16_UNITS
-    const auto work = [&](Product by) {
-        short_attend_backward_of(unit, room, parts, gradient, gradients, by);
-    };
-    if (unit.row.length > PAIRED && with_bf16_unit(work)) return;
-#endif
-    attend_backward_of(unit, room, parts, gradient, gradients);
-}
-
-// Room for any of them.
-int64_t room_for(at::ScalarType kind, int64_t length, int64_t head_size) {
-#ifdef BF16_UNITS
-    if (kind == at::kBFloat16 && bf16_unit() != Bf16Unit::None)
-        return std::max(short_room_for(length, head_size),
-                        room_for(std::min(length, PAIRED), head_size));
-#endif
-    return room_for(length, head_size);
-}
 
 // The rows of a batch, as numbers that autograd can keep: the first token of each and its
 // length, one after another.
@@ -68,44 +27,32 @@ struct Attention {
     int64_t heads, head_size;
     Dropout dropout;
 
-    // What a row costs: its scores, and what is done for each token besides.
-    static int64_t cost(int64_t length) { return length * (length + 64); }
-
-    // The unit before which so many of `parts` equal parts of the work lie.
-    int64_t unit_after(int64_t part, int64_t parts) const {
-        int64_t total = 0;
-        for (size_t row = 0; row < rows.size(); row += 2) total += heads * cost(rows[row + 1]);
-        int64_t left = total * part / parts, unit = 0;
-        for (size_t row = 0; row < rows.size(); row += 2) {
-            const int64_t of_head = cost(rows[row + 1]);
-            if (left < heads * of_head) return unit + left / of_head;
-            left -= heads * of_head;
-            unit += heads;
-        }
-        return unit;
-    }
-
-    // Calls `work` with each unit, on all threads, and the room of the thread.
-    template <typename F>
+    // Calls `work` with each unit, on all threads, and the room of the thread. Each token is of
+    // one row, so that the order of the units means nothing.
+    template <typename E, typename F>
     void for_each_unit(const F& work) const {
         int64_t longest = 0;
         for (size_t row = 0; row < rows.size(); row += 2)
             longest = std::max(longest, rows[row + 1]);
-        const int64_t parts = threads();
-        in_parallel(parts, [&](int64_t begin, int64_t end) {
-            Room room(room_for(kind, longest, head_size));
-            const int64_t last = unit_after(end, parts);
-            for (int64_t number = unit_after(begin, parts); number < last; ++number) {
-                const int64_t row = number / heads * 2;
-                const Unit unit{head_size,
-                                1.0f / std::sqrt(static_cast<float>(head_size)),
-                                dropout,
-                                {rows[row], rows[row + 1]},
-                                number % heads,
-                                number};
-                if (unit.row.length > 0) work(unit, room);
-            }
+        const int64_t of_thread = padded(kernels_of<E>().room_for(longest, head_size));
+        const at::Tensor rooms = empty({threads() * of_thread + PADDING}, at::kFloat);
+        float* start = at_line(data<float>(rooms));
+        in_turns(heads * static_cast<int64_t>(rows.size() / 2), [&](int64_t thread, int64_t number) {
+            const int64_t row = number / heads * 2;
+            const Unit unit{head_size,
+                            1.0f / std::sqrt(static_cast<float>(head_size)),
+                            dropout,
+                            {rows[row], rows[row + 1]},
+                            number % heads,
+                            number};
+            if (unit.row.length > 0) work(unit, Room{start + thread * of_thread, 0});
         });
+    }
+
+    // The next line of the cache.
+    static float* at_line(float* place) {
+        const auto address = reinterpret_cast<uintptr_t>(place);
+        return place + (0 - address) % (PADDING * sizeof(float)) / sizeof(float);
     }
 
     // Whether every token belongs to a row.
@@ -119,7 +66,7 @@ struct Attention {
 // Matrices `[T, H]` of queries, keys and values: parts of one matrix `[T, 3H]`.
 using Three = std::array<at::Tensor, 3>;
 
-Three parts_of(const at::Tensor& joined) {
+Three thirds_of(const at::Tensor& joined) {
     const int64_t width = joined.size(1) / 3;
     return {joined.narrow(1, 0, width), joined.narrow(1, width, width),
             joined.narrow(1, 2 * width, width)};
@@ -150,8 +97,8 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         by_kind(kind, [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             const auto parts = matrices_of<E>(saved);
-            attention.for_each_unit([&](const Unit& unit, Room& room) {
-                attend_one(unit, room, parts.data(), matrix_of<E>(mixed));
+            attention.for_each_unit<E>([&](const Unit& unit, Room room) {
+                kernels_of<E>().attend(unit, room, parts.data(), matrix_of<E>(mixed));
             });
         });
         context->save_for_backward(std::move(saved));
@@ -164,6 +111,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const Quiet quiet;
+        refuse_second_order();
         const variable_list saved = context->get_saved_variables();
         const at::Tensor& x = saved[0];
         const int64_t tokens = x.size(0), width = x.size(1);
@@ -180,20 +128,22 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         const at::Tensor all_parts = attention.covers(tokens)
                                          ? empty({tokens, 3 * width}, kind)
                                          : at::zeros({tokens, 3 * width}, kind);
-        const Three parts_gradients = parts_of(all_parts);
-        const Sums sums(threads(), 3, width);
+        const Three parts_gradients = thirds_of(all_parts);
+        const Sums sums(parts_of(x), 3, width);
         by_kind(kind, [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             const auto parts = matrices_of<E>(saved);
             const Matrix<E> results[3] = {matrix_of<E>(parts_gradients[0]),
                                           matrix_of<E>(parts_gradients[1]),
                                           matrix_of<E>(parts_gradients[2])};
-            attention.for_each_unit([&](const Unit& unit, Room& room) {
-                attend_one_backward(unit, room, parts.data(), matrix_of<E>(mixed), results);
+            attention.for_each_unit<E>([&](const Unit& unit, Room room) {
+                kernels_of<E>().attend_backward(unit, room, parts.data(), matrix_of<E>(mixed),
+                                                results);
             });
-            in_parts(threads(), tokens, [&](int64_t part, int64_t begin, int64_t end) {
+            in_parts(parts_of(x), tokens, [&](int64_t part, int64_t begin, int64_t end) {
                 for (int64_t i = 0; i < 3; ++i)
-                    add_rows_of(results[i], begin, end, width, sums.of(part) + i * width);
+                    kernels_of<E>().add_rows(results[i], begin, end, width,
+                                             sums.of(part) + i * width);
             });
         });
         variable_list results(11);
@@ -218,7 +168,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
     // its weights.
     template <typename E>
     static std::array<Matrix<E>, 3> matrices_of(const variable_list& saved) {
-        const Three parts = parts_of(saved[4]);
+        const Three parts = thirds_of(saved[4]);
         std::array<Matrix<E>, 3> matrices;
         for (int64_t i = 0; i < 3; ++i)
             matrices[i] = matrix_of<E>(parts[i], data<const float>(saved[1 + i]));
@@ -238,8 +188,8 @@ DOOR char* bertfit_attention(const at::Tensor* const* inputs, const int64_t* row
         const at::Tensor& x = *inputs[0];
         bertfit::check_matrix(x, "x");
         const int64_t tokens = x.size(0), width = x.size(1);
-        TORCH_CHECK(heads > 0 && width % heads == 0 && width % bertfit::WIDTH == 0,
-                    "the state's width is no multiple of the heads and of ", bertfit::WIDTH);
+        TORCH_CHECK(heads > 0 && width % heads == 0 && width % bertfit::PADDING == 0,
+                    "the state's width is no multiple of the heads and of ", bertfit::PADDING);
         for (size_t i = 1; i < 7; i += 2) {
             bertfit::check_weight(*inputs[i], {width, width}, "weight");
             bertfit::check_weight(*inputs[i + 1], {width}, "bias");

@@ -2,16 +2,13 @@
 // of pairs (AVX512_BF16). Operands are words of two neighbours along the sum, in float32's place.
 #pragma once
 
+#include "kernels.h"
 #include "vectors.h"
 
-#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
+#ifdef BF16_UNITS
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#define BF16_UNITS
 #define BF16_FEATURES "avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16"
 #define BF16_TARGET target(BF16_FEATURES)
 
@@ -125,43 +122,15 @@ __attribute__((noinline, target("amx-tile,amx-bf16"))) void product_by_tiles(Wor
     asm volatile("" ::: "memory");
 }
 
-enum class Bf16Unit { None, Dots, Tiles };
-
-// What this processor has and the system allows.
-Bf16Unit find_bf16_unit() {
-    unsigned eax, ebx, ecx, edx;
-    const bool any = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                     __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 5 & 1);
-    if (!any) return Bf16Unit::None;
-#ifndef BERTFIT_NO_TILES  // for tests of the other unit
-    __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
-    const bool tiles = (edx >> 22 & 1) && (edx >> 24 & 1);
-    // Linux lets a process use the tiles' large registers if it asks.
-    constexpr long REQUEST = 0x1023, TILE_DATA = 18;
-    if (tiles && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0) return Bf16Unit::Tiles;
-#endif
-    return Bf16Unit::Dots;
-}
-
-Bf16Unit bf16_unit() {
-    static const Bf16Unit unit = find_bf16_unit();
-    return unit;
-}
-
-// Calls `work` with the product of this processor's unit; false if it has none.
+// Calls `work` with the product of the path's unit, if it has one.
 template <typename F>
-bool with_bf16_unit(const F& work) {
-    switch (bf16_unit()) {
-        case Bf16Unit::None: return false;
-        case Bf16Unit::Dots: work(product_by_dots); return true;
-        case Bf16Unit::Tiles:
-            begin_tiles();
-            work(product_by_tiles);
-            end_tiles();
-            return true;
+void with_bf16_unit(const F& work) {
+    if (path() == Path::Bf16Dots) work(product_by_dots);
+    if (path() == Path::Bf16Tiles) {
+        begin_tiles();
+        work(product_by_tiles);
+        end_tiles();
     }
-    return false;
 }
 
 }  // namespace

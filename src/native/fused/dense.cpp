@@ -3,163 +3,15 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-
 #include "../guard.h"
 #include "dense_products.h"
-#include "tensors.h"
+#include "dense_rows.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 namespace bertfit {
 namespace {
-
-// `slope`, where that is wanted, becomes the derivative. y may be x.
-template <typename X, typename E>
-INLINE void gelu(const X* x, const float* bias, E* y, E* slope, int64_t rows, int64_t width) {
-    for (int64_t row = 0; row < rows; ++row) {
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            const int64_t place = row * width + i;
-            const Floats z = load(x + place) + load(bias + i);
-            const Normal at = normal(z);
-            store(y + place, z * at.integral);
-            if (slope != nullptr) store(slope + place, at.integral + z * at.density);
-        }
-    }
-}
-
-// `bias_gradient` collects the sums of the columns.
-template <typename E>
-INLINE void gelu_backward(const E* slope, const E* dy, E* dx, float* bias_gradient, int64_t rows,
-                          int64_t width) {
-    for (int64_t row = 0; row < rows; ++row) {
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            const int64_t place = row * width + i;
-            const Floats gradient = load(dy + place) * load(slope + place);
-            store(dx + place, gradient);
-            store(bias_gradient + i, load(bias_gradient + i) + gradient);
-        }
-    }
-}
-
-struct Norm {
-    const float *bias, *gamma, *beta;
-    double eps;
-    Dropout dropout;
-    int64_t width;
-};
-
-// y = norm(residual + dropout(x + bias)); `normal` is y before gamma and beta, `rstd` one
-// over the standard deviation, `y_short` y as bfloat16, where that is wanted.
-template <typename E>
-INLINE void add_norm(const Norm& norm, const E* x, const float* residual, float* y, Short* y_short,
-                     float* normal, float* rstd, float* factors, int64_t begin, int64_t end) {
-    const int64_t width = norm.width;
-    for (int64_t row = begin; row < end; ++row) {
-        if (norm.dropout.is_on()) mask(norm.dropout, row, 0, width, factors);
-        float* into = normal + row * width;
-        Floats total{};
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            Floats z = load(x + row * width + i) + load(norm.bias + i);
-            if (norm.dropout.is_on()) z *= load(factors + i);
-            z += load(residual + row * width + i);
-            store(into + i, z);
-            total += z;
-        }
-        const float mean = sum(total) / width;
-        Floats squares{};
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            const Floats z = load(into + i) - mean;
-            squares += z * z;
-        }
-        const float scale = 1.0f / std::sqrt(sum(squares) / width + static_cast<float>(norm.eps));
-        rstd[row] = scale;
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            const Floats z = (load(into + i) - mean) * scale;
-            store(into + i, z);
-            const Floats out = z * load(norm.gamma + i) + load(norm.beta + i);
-            store(y + row * width + i, out);
-            if (y_short != nullptr) store(y_short + row * width + i, out);
-        }
-    }
-}
-
-// `sums` collects the gradients of gamma, beta and the bias. Either of `dy` and `dy_short`
-// may be absent.
-template <typename E>
-INLINE void add_norm_backward(const Norm& norm, const float* dy, const E* dy_short,
-                              const float* normal, const float* rstd, E* dx, float* residual,
-                              float* sums, float* factors, int64_t begin, int64_t end) {
-    const int64_t width = norm.width;
-    for (int64_t row = begin; row < end; ++row) {
-        if (norm.dropout.is_on()) mask(norm.dropout, row, 0, width, factors);
-        float* into = residual + row * width;
-        const float* z = normal + row * width;
-        Floats total{}, along{};
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            Floats gradient{};
-            if (dy != nullptr) gradient += load(dy + row * width + i);
-            if (dy_short != nullptr) gradient += load(dy_short + row * width + i);
-            const Floats at = load(z + i);
-            store(sums + i, load(sums + i) + gradient * at);
-            store(sums + width + i, load(sums + width + i) + gradient);
-            gradient *= load(norm.gamma + i);
-            store(into + i, gradient);
-            total += gradient;
-            along += gradient * at;
-        }
-        const float mean = sum(total) / width, slope = sum(along) / width;
-        for (int64_t i = 0; i < width; i += WIDTH) {
-            Floats gradient = (load(into + i) - mean - load(z + i) * slope) * rstd[row];
-            store(into + i, gradient);
-            if (norm.dropout.is_on()) gradient *= load(factors + i);
-            store(dx + row * width + i, gradient);
-            store(sums + 2 * width + i, load(sums + 2 * width + i) + gradient);
-        }
-    }
-}
-
-FOR_EACH_PROCESSOR void gelu_of(const float* x, const float* bias, float* y, float* slope,
-                                int64_t rows, int64_t width) {
-    gelu(x, bias, y, slope, rows, width);
-}
-FOR_EACH_PROCESSOR void gelu_of(const Short* x, const float* bias, Short* y, Short* slope,
-                                int64_t rows, int64_t width) {
-    gelu(x, bias, y, slope, rows, width);
-}
-FOR_EACH_PROCESSOR void gelu_backward_of(const float* slope, const float* dy, float* dx,
-                                         float* db, int64_t rows, int64_t width) {
-    gelu_backward(slope, dy, dx, db, rows, width);
-}
-FOR_EACH_PROCESSOR void gelu_backward_of(const Short* slope, const Short* dy, Short* dx,
-                                         float* db, int64_t rows, int64_t width) {
-    gelu_backward(slope, dy, dx, db, rows, width);
-}
-FOR_EACH_PROCESSOR void add_norm_of(const Norm& norm, const float* x, const float* residual,
-                                    float* y, Short* y_short, float* normal, float* rstd,
-                                    float* factors, int64_t begin, int64_t end) {
-    add_norm(norm, x, residual, y, y_short, normal, rstd, factors, begin, end);
-}
-FOR_EACH_PROCESSOR void add_norm_of(const Norm& norm, const Short* x, const float* residual,
-                                    float* y, Short* y_short, float* normal, float* rstd,
-                                    float* factors, int64_t begin, int64_t end) {
-    add_norm(norm, x, residual, y, y_short, normal, rstd, factors, begin, end);
-}
-FOR_EACH_PROCESSOR void add_norm_backward_of(const Norm& norm, const float* dy,
-                                             const float* dy_short, const float* normal,
-                                             const float* rstd, float* dx, float* residual,
-                                             float* sums, float* factors, int64_t begin,
-                                             int64_t end) {
-    add_norm_backward(norm, dy, dy_short, normal, rstd, dx, residual, sums, factors, begin, end);
-}
-FOR_EACH_PROCESSOR void add_norm_backward_of(const Norm& norm, const float* dy,
-                                             const Short* dy_short, const float* normal,
-                                             const float* rstd, Short* dx, float* residual,
-                                             float* sums, float* factors, int64_t begin,
-                                             int64_t end) {
-    add_norm_backward(norm, dy, dy_short, normal, rstd, dx, residual, sums, factors, begin, end);
-}
 
 template <typename E>
 const E* data_or_null(const at::Tensor& tensor) {
@@ -206,7 +58,7 @@ DenseGradients dense_backward(AutogradContext* context, const at::Tensor& dy, co
                               const at::Tensor& x, const at::Tensor& weight) {
     DenseGradients gradients;
     if (context->needs_input_grad(0)) gradients.x = backward_product(dy, {weight}, make_dy);
-    else in_parts(threads(), dy.size(0), make_dy);
+    else in_parts(parts_of(x), dy.size(0), make_dy);
     if (context->needs_input_grad(1)) gradients.weight = weight_gradient(dy, x);
     return gradients;
 }
@@ -229,7 +81,7 @@ struct DenseGelu : torch::autograd::Function<DenseGelu> {
                 forward_product(x, used, y, [&](int64_t, int64_t begin, int64_t end) {
                     E* from = data<E>(y) + begin * width;
                     E* into = has_graph ? data<E>(slope) + begin * width : nullptr;
-                    gelu_of(from, biases, from, into, end - begin, width);
+                    kernels_of<E>().gelu(from, biases, from, into, end - begin, width);
                 });
             });
         }
@@ -239,18 +91,19 @@ struct DenseGelu : torch::autograd::Function<DenseGelu> {
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const Quiet quiet;
+        refuse_second_order();
         const variable_list saved = context->get_saved_variables();
         const at::Tensor &x = saved[0], &used = saved[1], &slope = saved[2];
         const at::Tensor dy = gradients[0].contiguous();
         const at::Tensor inner = at::empty_like(slope);
         const int64_t width = slope.size(1);
-        const Sums sums(threads(), 1, width);
+        const Sums sums(parts_of(x), 1, width);
         DenseGradients dense;
         by_kind(slope.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             const auto make_inner = [&](int64_t part, int64_t begin, int64_t end) {
                 const int64_t skipped = begin * width;
-                gelu_backward_of(data<const E>(slope) + skipped, data<const E>(dy) + skipped,
+                kernels_of<E>().gelu_backward(data<const E>(slope) + skipped, data<const E>(dy) + skipped,
                                  data<E>(inner) + skipped, sums.of(part), end - begin, width);
             };
             dense = dense_backward(context, inner, make_inner, x, used);
@@ -275,11 +128,11 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
         const at::Tensor rstd = empty({rows}, at::kFloat);
         const bool is_short = kind == at::kBFloat16;
         const at::Tensor y_short = is_short ? empty({rows, width}, kind) : at::Tensor();
-        const at::Tensor factors = empty({threads(), room_for_mask(width)}, at::kFloat);
+        const at::Tensor factors = empty({parts_of(x), room_for_mask(width)}, at::kFloat);
         by_kind(kind, [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             forward_product(x, used, dense, [&](int64_t part, int64_t begin, int64_t end) {
-                add_norm_of(norm, data<const E>(dense), data<const float>(residual),
+                kernels_of<E>().add_norm(norm, data<const E>(dense), data<const float>(residual),
                             data<float>(y), is_short ? data<Short>(y_short) : nullptr,
                             data<float>(normal), data<float>(rstd),
                             data<float>(factors) + part * factors.size(1), begin, end);
@@ -295,6 +148,7 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const Quiet quiet;
+        refuse_second_order();
         const variable_list saved = context->get_saved_variables();
         const at::Tensor &x = saved[0], &used = saved[1], &normal = saved[5], &rstd = saved[6];
         const Dropout dropout{
@@ -307,13 +161,13 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
         const at::Tensor dy_short = gradients.size() > 1 ? gradients[1] : at::Tensor();
         const at::Tensor inner = empty({rows, width}, x.scalar_type());
         const at::Tensor residual = empty({rows, width}, at::kFloat);
-        const at::Tensor factors = empty({threads(), room_for_mask(width)}, at::kFloat);
-        const Sums sums(threads(), 3, width);
+        const at::Tensor factors = empty({parts_of(x), room_for_mask(width)}, at::kFloat);
+        const Sums sums(parts_of(x), 3, width);
         DenseGradients dense;
         by_kind(x.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             const auto make_inner = [&](int64_t part, int64_t begin, int64_t end) {
-                add_norm_backward_of(norm, data_or_null<float>(gradients[0]),
+                kernels_of<E>().add_norm_backward(norm, data_or_null<float>(gradients[0]),
                                      data_or_null<E>(dy_short), data<const float>(normal),
                                      data<const float>(rstd), data<E>(inner),
                                      data<float>(residual), sums.of(part),
@@ -335,7 +189,7 @@ struct DenseAddNorm : torch::autograd::Function<DenseAddNorm> {
 void check_dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
     check_matrix(x, "x");
     const int64_t outputs = weight.size(0);
-    TORCH_CHECK(outputs % WIDTH == 0, "a dense layer's outputs are not a multiple of ", WIDTH);
+    TORCH_CHECK(outputs % PADDING == 0, "a dense layer's outputs are not a multiple of ", PADDING);
     check_weight(weight, {outputs, x.size(1)}, "weight");
     check_weight(bias, {outputs}, "bias");
 }

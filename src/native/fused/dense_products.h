@@ -1,5 +1,6 @@
 // The three products of dense layers: forward, and the gradients of input and weight. By
-// tiles where the processor has them and there is enough to do, else by libtorch.
+// tiles or by blocks where the processor's path has them and there is enough to do, else by
+// libtorch.
 #pragma once
 
 #include <ATen/autocast_mode.h>
@@ -8,7 +9,7 @@
 #include <array>
 #include <vector>
 
-#include "tensors.h"
+#include "packed_product.h"
 #include "tile_product.h"
 
 namespace bertfit {
@@ -24,23 +25,7 @@ using Weights = std::vector<at::Tensor>;
 int64_t least_tokens(at::ScalarType kind) { return kind == at::kFloat ? 96 : 32; }
 
 bool uses_tiles(const at::Tensor& x) {
-    return x.size(0) >= least_tokens(x.scalar_type()) && bf16_unit() == Bf16Unit::Tiles;
-}
-
-template <typename E>
-Stack<E> stack_of(const at::Tensor* tensors, size_t count) {
-    Stack<E> stack{};
-    for (size_t i = 0; i < count; ++i) stack.places[i] = data<const E>(tensors[i]);
-    stack.rows_of_each = tensors[0].size(0);
-    stack.rows = stack.rows_of_each * static_cast<int64_t>(count);
-    stack.columns = tensors[0].size(1);
-    stack.stride = tensors[0].stride(0);
-    return stack;
-}
-
-template <typename C>
-Result<C> result_of(const at::Tensor& c) {
-    return {data<C>(c), c.size(0), c.size(1), c.stride(0)};
+    return x.size(0) >= least_tokens(x.scalar_type()) && path() == Path::Bf16Tiles;
 }
 
 // Whether a product of x may be stored in x's kind as its sums are complete.
@@ -89,6 +74,16 @@ at::Tensor gradient_by_tiles(const at::Tensor& dy, const at::Tensor&) {
 
 #endif
 
+// Fewer tokens are not worth the packing of weights.
+bool uses_blocks(const at::Tensor& x) {
+    return kernels().products != nullptr && x.scalar_type() == at::kFloat && x.size(0) >= 24;
+}
+
+// Parts of the rows of x in which the work around its products is done.
+int64_t parts_of(const at::Tensor& x) {
+    return uses_blocks(x) ? Parts(x.size(0)).count : threads();
+}
+
 // A weight in the kind of the numbers that it meets. In a region of autocasting the
 // bfloat16 copy is kept for all its uses.
 inline at::Tensor weight_as(const at::Tensor& weight, at::ScalarType kind) {
@@ -117,11 +112,15 @@ Weights for_products(Weights weights, const at::Tensor& x, bool joined) {
 }
 
 // y `[T, N]` = x Wᵀ of x `[T, K]`, in x's kind, for several weights beside each other; `after`
-// works on rows of y, in parts, as `in_parts` would call it.
+// works on rows of y, in `parts_of(x)` parts, as `in_parts` would call it.
 template <typename After = Nothing>
 void forward_product(const at::Tensor& x, const Weights& weights, const at::Tensor& y,
                      const After& after = {}) {
     if (uses_tiles(x)) return dense_by_tiles(x, weights, true, y, Stored{}, Nothing{}, after);
+    if (uses_blocks(x))
+        return packed_product({stack_of<float>(&x, 1), true},
+                              {stack_of<float>(weights.data(), weights.size()), true},
+                              result_of<float>(y), Nothing{}, after);
     const int64_t width = weights[0].size(0);
     for (size_t i = 0; i < weights.size(); ++i) {
         at::Tensor place = y.narrow(1, static_cast<int64_t>(i) * width, width);
@@ -130,7 +129,7 @@ void forward_product(const at::Tensor& x, const Weights& weights, const at::Tens
             at::mm_out(place, x, weights[i].t());
         else place.copy_(at::mm(x, weights[i].t()));
     }
-    in_parts(threads(), y.size(0), after);
+    in_parts(parts_of(x), y.size(0), after);
 }
 
 // dy W `[T, K]` of dy `[T, N]`, in dy's kind; `before` works on rows of dy first.
@@ -142,7 +141,13 @@ at::Tensor backward_product(const at::Tensor& dy, const Weights& weights,
         dense_by_tiles(dy, weights, false, dx, Stored{}, before, Nothing{});
         return dx;
     }
-    in_parts(threads(), dy.size(0), before);
+    if (uses_blocks(dy)) {
+        packed_product({stack_of<float>(&dy, 1), true},
+                       {stack_of<float>(weights.data(), weights.size()), false},
+                       result_of<float>(dx), before);
+        return dx;
+    }
+    in_parts(parts_of(dy), dy.size(0), before);
     const int64_t width = weights[0].size(0);
     at::mm_out(dx, dy.narrow(1, 0, width), weights[0]);
     for (size_t i = 1; i < weights.size(); ++i)
@@ -152,6 +157,12 @@ at::Tensor backward_product(const at::Tensor& dy, const Weights& weights,
 
 // dyᵀ x in float32: dy `[T, N]` and x `[T, K]` to `[N, K]`.
 at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
+    if (uses_blocks(x)) {
+        const at::Tensor gradient = empty({dy.size(1), x.size(1)}, at::kFloat);
+        packed_product({stack_of<float>(&dy, 1), false}, {stack_of<float>(&x, 1), false},
+                       result_of<float>(gradient));
+        return gradient;
+    }
     if (!uses_tiles(x)) return at::mm(dy.t(), x).to(at::kFloat);
     return x.scalar_type() == at::kFloat ? gradient_by_tiles<float>(dy, x)
                                          : gradient_by_tiles<Short>(dy, x);

@@ -1,32 +1,24 @@
 // Dropout whose mask is a function of a seed and a place: the backward pass makes it anew,
-// and it does not depend on the number of threads.
+// and it depends neither on the number of threads nor on the processor.
 #pragma once
 
+#include "kernels.h"
 #include "vectors.h"
 
 namespace bertfit {
+namespace {
 
-// The share that is dropped, and the seed of one use of dropout.
-struct Dropout {
-    double share;
-    uint64_t seed;
-
-    bool is_on() const { return share > 0; }
-    // A draw below it drops the number.
-    uint32_t threshold() const { return static_cast<uint32_t>(share * 4294967296.0); }
-    float scale() const { return static_cast<float>(1.0 / (1.0 - share)); }
-};
-
-constexpr int64_t DRAWS = 4 * WIDTH;
+// Numbers are drawn in blocks: four words of each of sixteen counters.
+constexpr int64_t COUNTERS = 16, DRAWS = 4 * COUNTERS;
 
 INLINE Bits rotated(Bits x, int by) { return (x << by) | (x >> (32 - by)); }
 
-// 64 random numbers of 32 bits for a block of a unit: Threefry4x32 with twelve rounds (Salmon
-// et al. 2011), sixteen counters at a time.
-INLINE void draw(uint64_t seed, uint64_t unit, uint32_t block, Bits x[4]) {
+// Random words of 32 bits of a unit: Threefry4x32 with twelve rounds (Salmon et al. 2011),
+// of as many counters at a time as a vector has lanes.
+INLINE void draw(uint64_t seed, uint64_t unit, uint32_t first_counter, Bits x[4]) {
     Bits lanes;
     for (int64_t i = 0; i < WIDTH; ++i) lanes[i] = static_cast<uint32_t>(i);
-    x[0] = lanes + block * static_cast<uint32_t>(WIDTH);
+    x[0] = lanes + first_counter;
     x[1] = Bits{} + static_cast<uint32_t>(unit);
     x[2] = Bits{} + static_cast<uint32_t>(unit >> 32);
     x[3] = Bits{};
@@ -51,21 +43,29 @@ INLINE void draw(uint64_t seed, uint64_t unit, uint32_t block, Bits x[4]) {
     }
 }
 
+// A draw below it drops the number.
+INLINE uint32_t threshold(const Dropout& dropout) {
+    return static_cast<uint32_t>(dropout.share * 4294967296.0);
+}
+
 // What `count` numbers of a unit, from a whole block's first on, are multiplied by: 0, or the
 // scale that keeps the mean. `factors` has room for whole blocks.
 INLINE void mask(const Dropout& dropout, uint64_t unit, int64_t first, int64_t count,
                  float* factors) {
-    const uint32_t threshold = dropout.threshold();
-    const Floats scale = all(dropout.scale());
+    const Bits limit = Bits{} + threshold(dropout);
+    const Floats scale = all(static_cast<float>(1.0 / (1.0 - dropout.share)));
     for (int64_t place = 0; place < count; place += DRAWS) {
-        Bits drawn[4];
-        draw(dropout.seed, unit, static_cast<uint32_t>((first + place) / DRAWS), drawn);
-        for (int64_t v = 0; v < 4; ++v)
-            store(factors + place + v * WIDTH, drawn[v] < threshold ? Floats{} : scale);
+        const auto block = static_cast<uint32_t>((first + place) / DRAWS);
+        for (int64_t counter = 0; counter < COUNTERS; counter += WIDTH) {
+            Bits drawn[4];
+            draw(dropout.seed, unit,
+                 block * static_cast<uint32_t>(COUNTERS) + static_cast<uint32_t>(counter), drawn);
+            for (int64_t v = 0; v < 4; ++v)
+                store(factors + place + v * COUNTERS + counter,
+                      drawn[v] < limit ? Floats{} : scale);
+        }
     }
 }
 
-// Room for the factors of so many numbers.
-INLINE int64_t room_for_mask(int64_t count) { return (count + DRAWS - 1) / DRAWS * DRAWS; }
-
+}  // namespace
 }  // namespace bertfit

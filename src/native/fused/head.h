@@ -1,203 +1,190 @@
 // One row and one head of self-attention: scores, softmax, dropout and the mix of values, all
-// of which stay in the nearest cache. The backward pass computes the scores again.
+// of which stay in the nearest caches. Queries are taken some at a time; the backward pass
+// computes their scores again.
 #pragma once
 
-#include <vector>
-
 #include "dropout.h"
+#include "small_product.h"
 
 namespace bertfit {
 namespace {
 
-// Where the tokens of a row lie.
-struct Row {
-    int64_t first, length;
-};
+// Queries at a time: whole blocks of rows on all paths.
+constexpr int64_t QUERIES_AT_ONCE = 48;
 
-// A matrix `[T, H]` whose rows are so many numbers apart, and what is to be added to each.
-template <typename E>
-struct Matrix {
-    E* x;
-    int64_t stride;
-    const float* bias;
-};
-
-// A piece of work: one head of one row.
-struct Unit {
-    int64_t head_size;
-    float scale;
-    Dropout dropout;
-    Row row;
-    int64_t head, number;
-
-    // Where the head's part of a token is.
-    template <typename E>
-    E* place(const Matrix<E>& matrix, int64_t token) const {
-        return matrix.x + (row.first + token) * matrix.stride + head * head_size;
-    }
-    int64_t padded_size() const { return (head_size + WIDTH - 1) / WIDTH * WIDTH; }
-    int64_t padded_length() const { return (row.length + WIDTH - 1) / WIDTH * WIDTH; }
-};
-
-// The room that a thread computes in, cut into matrices, which begin at lines of the cache.
-class Room {
-    std::vector<float> numbers;
-    float* start;
-    int64_t used = 0;
-
-   public:
-    explicit Room(int64_t size) : numbers(size + WIDTH) {
-        const auto place = reinterpret_cast<uintptr_t>(numbers.data());
-        start = numbers.data() + (0 - place) % (WIDTH * sizeof(float)) / sizeof(float);
-    }
-    void clear() { used = 0; }
-    float* matrix(int64_t rows, int64_t columns) {
-        float* matrix = start + used;
-        used += (rows * columns + WIDTH - 1) / WIDTH * WIDTH;
-        return matrix;
-    }
-};
-
-// Of a unit of so many tokens, at most.
-int64_t room_for(int64_t length, int64_t head_size) {
-    const int64_t tokens = length + WIDTH, size = head_size + WIDTH;
-    return 10 * tokens * size + 3 * tokens * tokens + room_for_mask(tokens * tokens);
+// Numbers of room that a unit needs, at most.
+INLINE int64_t room_for_head(int64_t length, int64_t head_size) {
+    const int64_t tokens = padded(length), size = padded(head_size);
+    return 12 * tokens * size + 3 * QUERIES_AT_ONCE * tokens + QUERIES_AT_ONCE * size +
+           room_for_mask(QUERIES_AT_ONCE * tokens) + PADDING;
 }
 
-// The head's part of a matrix, `[L, padded size]`, zeros where it was padded.
+// The head's part of a matrix, `[L, padded size]`, zeros where it is padded.
 template <typename E>
-INLINE void read(const Unit& unit, const Matrix<E>& matrix, float* to) {
-    const int64_t size = unit.head_size, padded = unit.padded_size();
+INLINE const float* read(const Unit& unit, Room& room, const Matrix<E>& matrix) {
+    const int64_t size = unit.head_size, columns = padded(size);
+    float* to = room.matrix(unit.row.length, columns);
     for (int64_t i = 0; i < unit.row.length; ++i) {
         const E* from = unit.place(matrix, i);
-        for (int64_t d = 0; d < size; d += WIDTH) {
+        for (int64_t d = 0; d < columns; d += WIDTH) {
             Floats z = load_some(from + d, size - d);
             if (matrix.bias != nullptr)
                 z += load_some(matrix.bias + unit.head * size + d, size - d);
-            store(to + i * padded + d, z);
+            store(to + i * columns + d, z);
         }
     }
+    return to;
 }
 
-// Writes `[L, padded size]` to the head's part of a matrix.
+// Writes rows of `[…, padded size]` to the head's part of a matrix, times a number each where
+// `factors` are given.
 template <typename E>
-INLINE void write(const Unit& unit, const float* from, const Matrix<E>& matrix) {
-    const int64_t size = unit.head_size, padded = unit.padded_size();
-    for (int64_t i = 0; i < unit.row.length; ++i) {
-        E* to = unit.place(matrix, i);
+INLINE void write(const Unit& unit, const float* from, int64_t first, int64_t count,
+                  const float* factors, const Matrix<E>& matrix) {
+    const int64_t size = unit.head_size, columns = padded(size);
+    for (int64_t i = 0; i < count; ++i) {
+        E* to = unit.place(matrix, first + i);
+        const Floats factor = all(factors == nullptr ? 1.0f : factors[i]);
         for (int64_t d = 0; d < size; d += WIDTH)
-            store_some(to + d, load(from + i * padded + d), size - d);
+            store_some(to + d, load(from + i * columns + d) * factor, size - d);
     }
 }
 
-// `[L, padded size]` to `[padded size, padded L]`, zeros where it is padded.
-INLINE void transpose(const Unit& unit, const float* from, float* to) {
-    const int64_t size = unit.padded_size(), length = unit.padded_length();
-    for (int64_t i = 0; i < length; i += WIDTH)
-        for (int64_t d = 0; d < size; d += WIDTH)
-            mirror(from + i * size + d, size, unit.row.length - i, to + d * length + i, length);
+// Panels `[size / 16, L, 16]` of `[L, padded size]`: a right factor whose sum is along tokens.
+INLINE Panels by_tokens(const Unit& unit, Room& room, const float* from) {
+    const int64_t length = unit.row.length, columns = padded(unit.head_size);
+    float* to = room.matrix(length, columns);
+    for (int64_t panel = 0; panel < columns; panel += PANEL)
+        for (int64_t i = 0; i < length; ++i)
+            for (int64_t d = 0; d < PANEL; d += WIDTH)
+                store(to + panel * length + i * PANEL + d, load(from + i * columns + panel + d));
+    return {to, length * PANEL};
 }
 
-// Scores `[L, padded L]` to shares whose rows add up to 1.
-INLINE void softmax(const Unit& unit, float* scores) {
-    const int64_t length = unit.row.length, padded = unit.padded_length();
-    for (int64_t i = 0; i < length; ++i) {
-        float* row = scores + i * padded;
-        for (int64_t j = length; j < padded; ++j) row[j] = -1e30f;
-        Floats most = all(-1e30f);
-        for (int64_t j = 0; j < padded; j += WIDTH) most = larger(most, load(row + j));
-        const float highest = largest(most);
-        Floats total{};
-        for (int64_t j = 0; j < padded; j += WIDTH) {
-            const Floats share = exponential((load(row + j) - highest) * unit.scale);
-            store(row + j, share);
-            total += share;
+// Panels `[L / 16, size, 16]` of `[L, padded size]`: one whose sum is along the head. Zeros for
+// tokens beyond the last.
+INLINE Panels by_size(const Unit& unit, Room& room, const float* from) {
+    const int64_t tokens = padded(unit.row.length), columns = padded(unit.head_size);
+    float* to = room.matrix(tokens, columns);
+    for (int64_t i = 0; i < tokens; i += WIDTH)
+        for (int64_t d = 0; d < columns; d += WIDTH)
+            mirror(from + i * columns + d, columns, unit.row.length - i,
+                   to + i / PANEL * PANEL * columns + d * PANEL + i % PANEL, PANEL);
+    return {to, columns * PANEL};
+}
+
+// What the shares of some queries are multiplied by, `[queries, padded L]`, if anything.
+INLINE const float* factors_of(const Unit& unit, int64_t first, int64_t count, float* room) {
+    if (!unit.dropout.is_on()) return nullptr;
+    const int64_t columns = padded(unit.row.length);
+    mask(unit.dropout, unit.number, first * columns, count * columns, room);
+    return room;
+}
+
+// A row of scores to e^(scaled score - the highest), zeros beyond the last token, and one over
+// their sum.
+INLINE float exponentials(const Unit& unit, float* row) {
+    const int64_t length = unit.row.length, columns = padded(length);
+    for (int64_t j = length; j < columns; ++j) row[j] = -1e30f;
+    Floats most = all(-1e30f);
+    for (int64_t j = 0; j < columns; j += WIDTH) most = larger(most, load(row + j));
+    const float highest = largest(most);
+    Floats total{};
+    for (int64_t j = 0; j < columns; j += WIDTH) {
+        const Floats share = exponential((load(row + j) - highest) * unit.scale);
+        store(row + j, share);
+        total += share;
+    }
+    for (int64_t j = length; j < columns; ++j) row[j] = 0;
+    return 1.0f / sum(total);
+}
+
+template <typename E>
+INLINE void attend(const Unit& unit, Room room, const Matrix<E> parts[3], const Matrix<E>& mixed) {
+    const int64_t length = unit.row.length, columns = padded(length), size = padded(unit.head_size);
+    const float* query = read(unit, room, parts[0]);
+    const Panels key = by_size(unit, room, read(unit, room, parts[1]));
+    const Panels value = by_tokens(unit, room, read(unit, room, parts[2]));
+    float* scores = room.matrix(QUERIES_AT_ONCE, columns);
+    float* mix = room.matrix(QUERIES_AT_ONCE, size);
+    float* drawn = room.matrix(1, room_for_mask(QUERIES_AT_ONCE * columns));
+    for (int64_t first = 0; first < length; first += QUERIES_AT_ONCE) {
+        const int64_t count = at_most(length - first, QUERIES_AT_ONCE);
+        product({query + first * size, size, 1}, key, scores, columns, count, columns,
+                unit.head_size);
+        const float* factors = factors_of(unit, first, count, drawn);
+        float one_over[QUERIES_AT_ONCE];
+        for (int64_t i = 0; i < count; ++i) {
+            float* row = scores + i * columns;
+            one_over[i] = exponentials(unit, row);
+            for (int64_t j = 0; factors != nullptr && j < columns; j += WIDTH)
+                store(row + j, load(row + j) * load(factors + i * columns + j));
         }
-        const float one = 1.0f / sum(total);
-        for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * one);
-        for (int64_t j = length; j < padded; ++j) row[j] = 0;
+        product({scores, columns, 1}, value, mix, size, count, size, length);
+        write(unit, mix, first, count, one_over, mixed);
     }
-}
-
-// The shares `[L, padded L]` of queries and keys, and what dropout multiplies them by.
-struct Shares {
-    float *shares, *factors, *kept;
-};
-
-INLINE Shares shares_of(const Unit& unit, Room& room, const float* query, const float* key) {
-    const int64_t length = unit.row.length, padded = unit.padded_length();
-    const int64_t size = unit.padded_size(), count = length * padded;
-    float* turned = room.matrix(size, padded);
-    transpose(unit, key, turned);
-    Shares of{room.matrix(length, padded), nullptr, nullptr};
-    product(query, size, 1, turned, padded, of.shares, padded, length, padded, unit.head_size);
-    softmax(unit, of.shares);
-    of.kept = of.shares;
-    if (unit.dropout.is_on()) {
-        of.factors = room.matrix(1, room_for_mask(count));
-        mask(unit.dropout, unit.number, 0, count, of.factors);
-        of.kept = room.matrix(length, padded);
-        for (int64_t i = 0; i < count; i += WIDTH)
-            store(of.kept + i, load(of.shares + i) * load(of.factors + i));
-    }
-    return of;
-}
-
-template <typename E>
-INLINE void attend(const Unit& unit, Room& room, const Matrix<E> parts[3], const Matrix<E>& mixed) {
-    room.clear();
-    const int64_t length = unit.row.length, padded = unit.padded_length();
-    const int64_t size = unit.padded_size();
-    float* heads[3];
-    for (int64_t i = 0; i < 3; ++i) {
-        heads[i] = room.matrix(length, size);
-        read(unit, parts[i], heads[i]);
-    }
-    const Shares of = shares_of(unit, room, heads[0], heads[1]);
-    float* mix = room.matrix(length, size);
-    product(of.kept, padded, 1, heads[2], size, mix, size, length, size, length);
-    write(unit, mix, mixed);
 }
 
 // `gradients` are those of queries, keys and values, `[T, H]`.
 template <typename E>
-INLINE void attend_backward(const Unit& unit, Room& room, const Matrix<E> parts[3],
+INLINE void attend_backward(const Unit& unit, Room room, const Matrix<E> parts[3],
                             const Matrix<E>& gradient, const Matrix<E> gradients[3]) {
-    room.clear();
-    const int64_t length = unit.row.length, padded = unit.padded_length();
-    const int64_t size = unit.padded_size();
-    float* heads[3];
-    for (int64_t i = 0; i < 3; ++i) {
-        heads[i] = room.matrix(length, size);
-        read(unit, parts[i], heads[i]);
-    }
-    const Shares of = shares_of(unit, room, heads[0], heads[1]);
-    float* mix = room.matrix(length, size);
-    read(unit, gradient, mix);
-    float* result = room.matrix(length, size);
-    // Of the values.
-    product(of.kept, 1, padded, mix, size, result, size, length, size, length);
-    write(unit, result, gradients[2]);
-    // Of the shares, then of the scores.
-    float* turned = room.matrix(size, padded);
-    transpose(unit, heads[2], turned);
-    float* scores = room.matrix(length, padded);
-    product(mix, size, 1, turned, padded, scores, padded, length, padded, unit.head_size);
-    for (int64_t i = 0; i < length; ++i) {
-        float* row = scores + i * padded;
-        const float *shares = of.shares + i * padded, *kept = of.kept + i * padded;
-        Floats total{};
-        for (int64_t j = 0; j < padded; j += WIDTH) total += load(row + j) * load(kept + j);
-        const float along = sum(total);
-        for (int64_t j = 0; j < padded; j += WIDTH) {
-            const Floats of_kept = load(row + j) * load(kept + j);
-            store(row + j, (of_kept - load(shares + j) * along) * unit.scale);
+    const int64_t length = unit.row.length, columns = padded(length), size = padded(unit.head_size);
+    const float* query = read(unit, room, parts[0]);
+    const float* mix = read(unit, room, gradient);
+    const float* keys = read(unit, room, parts[1]);
+    const Panels key_by_size = by_size(unit, room, keys), key = by_tokens(unit, room, keys);
+    const Panels value_by_size = by_size(unit, room, read(unit, room, parts[2]));
+    const Panels query_by_tokens = by_tokens(unit, room, query);
+    const Panels mix_by_tokens = by_tokens(unit, room, mix);
+    float* of_keys = room.matrix(length, size);
+    float* of_values = room.matrix(length, size);
+    float* of_queries = room.matrix(QUERIES_AT_ONCE, size);
+    float* shares = room.matrix(QUERIES_AT_ONCE, columns);  // then times their factors
+    float* slopes = room.matrix(QUERIES_AT_ONCE, columns);
+    float* drawn = room.matrix(1, room_for_mask(QUERIES_AT_ONCE * columns));
+    for (int64_t first = 0; first < length; first += QUERIES_AT_ONCE) {
+        const int64_t count = at_most(length - first, QUERIES_AT_ONCE);
+        product({query + first * size, size, 1}, key_by_size, shares, columns, count, columns,
+                unit.head_size);
+        product({mix + first * size, size, 1}, value_by_size, slopes, columns, count, columns,
+                unit.head_size);
+        const float* factors = factors_of(unit, first, count, drawn);
+        for (int64_t i = 0; i < count; ++i) {
+            float *row = shares + i * columns, *slope = slopes + i * columns;
+            const float one_over = exponentials(unit, row);
+            const float* by = factors == nullptr ? nullptr : factors + i * columns;
+            // The gradient of what was kept of a share, times what was kept.
+            Floats total{};
+            for (int64_t j = 0; j < columns; j += WIDTH) {
+                Floats kept = load(row + j) * one_over;
+                store(row + j, kept);
+                if (by != nullptr) kept *= load(by + j);
+                const Floats of_share = load(slope + j) * kept;
+                store(slope + j, of_share);
+                total += of_share;
+            }
+            const float along = sum(total);
+            for (int64_t j = 0; j < columns; j += WIDTH) {
+                const Floats share = load(row + j);
+                store(slope + j, (load(slope + j) - share * along) * unit.scale);
+                if (by != nullptr) store(row + j, share * load(by + j));
+            }
         }
+        product({slopes, columns, 1}, key, of_queries, size, count, size, length);
+        write(unit, of_queries, first, count, nullptr, gradients[0]);
+        const auto from = [&](Panels panels) {
+            return Panels{panels.x + first * PANEL, panels.stride};
+        };
+        const auto add = [&](const float* left, Panels right, float* to) {
+            if (first == 0) product({left, 1, columns}, right, to, size, length, size, count);
+            else product<true>({left, 1, columns}, right, to, size, length, size, count);
+        };
+        add(slopes, from(query_by_tokens), of_keys);
+        add(shares, from(mix_by_tokens), of_values);
     }
-    product(scores, padded, 1, heads[1], size, result, size, length, size, length);
-    write(unit, result, gradients[0]);
-    product(scores, 1, padded, heads[0], size, result, size, length, size, length);
-    write(unit, result, gradients[1]);
+    write(unit, of_keys, 0, length, nullptr, gradients[1]);
+    write(unit, of_values, 0, length, nullptr, gradients[2]);
 }
 
 // Adds up the columns of a matrix `[T, H]`.
@@ -207,35 +194,6 @@ INLINE void add_rows(const Matrix<E>& matrix, int64_t begin, int64_t end, int64_
     for (int64_t row = begin; row < end; ++row)
         for (int64_t i = 0; i < width; i += WIDTH)
             store(sums + i, load(sums + i) + load(matrix.x + row * matrix.stride + i));
-}
-
-FOR_EACH_PROCESSOR void attend_of(const Unit& unit, Room& room, const Matrix<float> parts[3],
-                                  const Matrix<float>& mixed) {
-    attend(unit, room, parts, mixed);
-}
-FOR_EACH_PROCESSOR void attend_backward_of(const Unit& unit, Room& room,
-                                           const Matrix<float> parts[3],
-                                           const Matrix<float>& gradient,
-                                           const Matrix<float> gradients[3]) {
-    attend_backward(unit, room, parts, gradient, gradients);
-}
-FOR_EACH_PROCESSOR void add_rows_of(const Matrix<float>& matrix, int64_t begin, int64_t end,
-                                    int64_t width, float* sums) {
-    add_rows(matrix, begin, end, width, sums);
-}
-FOR_EACH_PROCESSOR void attend_of(const Unit& unit, Room& room, const Matrix<Short> parts[3],
-                                  const Matrix<Short>& mixed) {
-    attend(unit, room, parts, mixed);
-}
-FOR_EACH_PROCESSOR void attend_backward_of(const Unit& unit, Room& room,
-                                           const Matrix<Short> parts[3],
-                                           const Matrix<Short>& gradient,
-                                           const Matrix<Short> gradients[3]) {
-    attend_backward(unit, room, parts, gradient, gradients);
-}
-FOR_EACH_PROCESSOR void add_rows_of(const Matrix<Short>& matrix, int64_t begin, int64_t end,
-                                    int64_t width, float* sums) {
-    add_rows(matrix, begin, end, width, sums);
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 // softmax and dropout are float32. What `head.h` does for all others.
 #pragma once
 
-#include <algorithm>
-
 #include "bf16_product.h"
 #include "head.h"
 
@@ -19,7 +17,7 @@ constexpr int64_t PAIRED = 2 * WIDTH;
 // Queries at a time.
 constexpr int64_t QUERIES = PAIRED;
 
-int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
+inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
 
 // Sixteen or thirty-two numbers as bfloat16.
 SHORT __m256i halves(Floats x) { return (__m256i)_mm512_cvtneps_pbh((__m512)x); }
@@ -63,10 +61,10 @@ struct Head {
         : unit(unit),
           tokens(whole(unit.row.length, PAIRED)),
           size(whole(unit.head_size, PAIRED)),
-          columns(unit.padded_size()) {}
+          columns(padded(unit.head_size)) {}
 };
 
-int64_t short_room_for(int64_t length, int64_t head_size) {
+inline int64_t short_room_for(int64_t length, int64_t head_size) {
     const int64_t tokens = whole(length, PAIRED), size = whole(head_size, PAIRED);
     return 10 * tokens * size + 6 * QUERIES * tokens + QUERIES * size +
            room_for_mask(QUERIES * tokens);
@@ -103,15 +101,15 @@ SHORT Words turned(Room& room, Words from, int64_t rows, int64_t columns) {
 }
 
 // What the shares of some queries are multiplied by, `[queries, padded L]`, if anything.
-SHORT const float* factors_of(const Unit& unit, int64_t first, int64_t count, float* room) {
+SHORT const float* short_factors_of(const Unit& unit, int64_t first, int64_t count, float* room) {
     if (!unit.dropout.is_on()) return nullptr;
-    const int64_t row = unit.padded_length();
+    const int64_t row = padded(unit.row.length);
     mask(unit.dropout, unit.number, first * row, count * row, room);
     return room;
 }
 
 // Scores to e^(score - highest), not yet divided by their sum, which it returns.
-SHORT float exponentials(const Head& head, float* scores) {
+SHORT float short_exponentials(const Head& head, float* scores) {
     for (int64_t j = head.unit.row.length; j < head.tokens; ++j) scores[j] = -1e30f;
     Floats most = all(-1e30f);
     for (int64_t j = 0; j < head.tokens; j += WIDTH) most = larger(most, load(scores + j));
@@ -127,13 +125,12 @@ SHORT float exponentials(const Head& head, float* scores) {
 }
 
 SHORT Floats kept(Floats share, const Unit& unit, const float* factors, int64_t key) {
-    return factors == nullptr || key >= unit.padded_length() ? share : share * load(factors + key);
+    return factors == nullptr || key >= padded(unit.row.length) ? share : share * load(factors + key);
 }
 
 // One head of one row; `attend` in head.h is the same.
-SHORT void short_attend(const Unit& unit, Room& room, const Matrix<Short> parts[3],
+SHORT void short_attend(const Unit& unit, Room room, const Matrix<Short> parts[3],
                         const Matrix<Short>& mixed, Product product) {
-    room.clear();
     const Head head(unit);
     const int64_t length = unit.row.length, tokens = head.tokens, columns = head.columns;
     const Words query = along_head(head, room, parts[0]);
@@ -144,15 +141,15 @@ SHORT void short_attend(const Unit& unit, Room& room, const Matrix<Short> parts[
     float* mix = room.matrix(QUERIES, columns);
     float* room_for_factors = room.matrix(1, room_for_mask(QUERIES * tokens));
     for (int64_t first = 0; first < length; first += QUERIES) {
-        const int64_t count = std::min(length - first, QUERIES), rows = whole(count, WIDTH);
-        const float* factors = factors_of(unit, first, count, room_for_factors);
+        const int64_t count = at_most(length - first, QUERIES), rows = whole(count, WIDTH);
+        const float* factors = short_factors_of(unit, first, count, room_for_factors);
         product({query.words + first * query.row, query.row}, key, {scores, tokens},
                 {rows, tokens, head.size / 2}, false);
         float one_over[QUERIES];
         for (int64_t i = 0; i < count; ++i) {
             float* row = scores + i * tokens;
-            const float* by = factors == nullptr ? nullptr : factors + i * unit.padded_length();
-            one_over[i] = 1.0f / exponentials(head, row);
+            const float* by = factors == nullptr ? nullptr : factors + i * padded(unit.row.length);
+            one_over[i] = 1.0f / short_exponentials(head, row);
             for (int64_t j = 0; j < tokens; j += PAIRED)
                 store(shares + (i * tokens + j) / 2,
                       words(kept(load(row + j), unit, by, j),
@@ -182,10 +179,9 @@ SHORT void pair_rows(const float* from, int64_t count, int64_t tokens, float* to
 }
 
 // `attend_backward` in head.h is the same.
-SHORT void short_attend_backward(const Unit& unit, Room& room, const Matrix<Short> parts[3],
+SHORT void short_attend_backward(const Unit& unit, Room room, const Matrix<Short> parts[3],
                                  const Matrix<Short>& gradient, const Matrix<Short> gradients[3],
                                  Product product) {
-    room.clear();
     const Head head(unit);
     const int64_t length = unit.row.length, tokens = head.tokens, columns = head.columns;
     const int64_t inner = head.size / 2;
@@ -208,8 +204,8 @@ SHORT void short_attend_backward(const Unit& unit, Room& room, const Matrix<Shor
     float* of_value = room.matrix(columns, tokens);
     float* room_for_factors = room.matrix(1, room_for_mask(QUERIES * tokens));
     for (int64_t first = 0; first < length; first += QUERIES) {
-        const int64_t count = std::min(length - first, QUERIES), rows = whole(count, WIDTH);
-        const float* factors = factors_of(unit, first, count, room_for_factors);
+        const int64_t count = at_most(length - first, QUERIES), rows = whole(count, WIDTH);
+        const float* factors = short_factors_of(unit, first, count, room_for_factors);
         product({query.words + first * query.row, query.row}, turned_key, {scores, tokens},
                 {rows, tokens, inner}, false);
         product({mix.words + first * mix.row, mix.row}, turned_value, {slopes, tokens},
@@ -217,8 +213,8 @@ SHORT void short_attend_backward(const Unit& unit, Room& room, const Matrix<Shor
         for (int64_t i = 0; i < count; ++i) {
             float *score = scores + i * tokens, *slope = slopes + i * tokens;
             float* share = shares + i * tokens;
-            const float* by = factors == nullptr ? nullptr : factors + i * unit.padded_length();
-            const float one_over = 1.0f / exponentials(head, score);
+            const float* by = factors == nullptr ? nullptr : factors + i * padded(unit.row.length);
+            const float one_over = 1.0f / short_exponentials(head, score);
             Floats total{};
             for (int64_t j = 0; j < tokens; j += WIDTH) {
                 const Floats whole_share = load(score + j) * one_over;
@@ -250,18 +246,20 @@ SHORT void short_attend_backward(const Unit& unit, Room& room, const Matrix<Shor
         product({mix_pairs.words + first / 2, mix_pairs.row}, {share_pairs, tokens},
                 {of_value, tokens}, size, first > 0);
     }
-    write(unit, turned(room, {of_key, tokens}, columns, tokens).words, gradients[1]);
-    write(unit, turned(room, {of_value, tokens}, columns, tokens).words, gradients[2]);
+    write(unit, turned(room, {of_key, tokens}, columns, tokens).words, 0, length, nullptr,
+          gradients[1]);
+    write(unit, turned(room, {of_value, tokens}, columns, tokens).words, 0, length, nullptr,
+          gradients[2]);
 }
 
-__attribute__((noinline, BF16_TARGET)) void short_attend_of(const Unit& unit, Room& room,
+__attribute__((noinline, BF16_TARGET)) void short_attend_of(const Unit& unit, Room room,
                                                             const Matrix<Short> parts[3],
                                                             const Matrix<Short>& mixed,
                                                             Product product) {
     short_attend(unit, room, parts, mixed, product);
 }
 __attribute__((noinline, BF16_TARGET)) void short_attend_backward_of(
-    const Unit& unit, Room& room, const Matrix<Short> parts[3], const Matrix<Short>& gradient,
+    const Unit& unit, Room room, const Matrix<Short> parts[3], const Matrix<Short>& gradient,
     const Matrix<Short> gradients[3], Product product) {
     short_attend_backward(unit, room, parts, gradient, gradients, product);
 }

@@ -5,6 +5,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
@@ -15,7 +16,7 @@
 #include <mutex>
 
 #include "../parallel.h"
-#include "dropout.h"
+#include "kernels.h"
 
 namespace bertfit {
 
@@ -33,7 +34,16 @@ struct Quiet {
     const c10::impl::ExcludeDispatchKeyGuard no_autocast{c10::autocast_dispatch_keyset};
 };
 
-// The sums of `rows` columns that the threads have collected in parts, `[parts, rows · size]`.
+// The backward passes have no gradients of their own.
+inline void refuse_second_order() {
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "the layers of a model on the CPU have no gradients of gradients; with the "
+                "environment variable BERTFIT_CPU_PATH=operators they are computed by libtorch's "
+                "operators, which have them");
+}
+
+// The sums of `rows` columns that were collected in parts, `[parts, rows · size]`. The parts do not
+// depend on which thread has worked on them, so that the sums are the same in each run.
 struct Sums {
     int64_t size;
     at::Tensor parts;
@@ -46,8 +56,6 @@ struct Sums {
     }
     int64_t parts_stride() const { return parts.size(1); }
 };
-
-inline int64_t threads() { return at::get_num_threads(); }
 
 // A use of dropout, with a seed that libtorch's generator draws.
 inline Dropout new_dropout(double share) {

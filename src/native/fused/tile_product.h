@@ -11,6 +11,7 @@
 
 #include "../parallel.h"
 #include "bf16_product.h"
+#include "factor.h"
 
 #ifdef BF16_UNITS
 
@@ -22,30 +23,6 @@ namespace {
 
 // A tile has sixteen lines of 32 numbers; C is made of squares of two by two tiles.
 constexpr int64_t LINES = 16, DEPTH = 32, TILE = LINES * DEPTH, SQUARE = 2 * LINES;
-
-// Rows of numbers, as many in each of up to three places; they are `stride` numbers apart.
-template <typename E>
-struct Stack {
-    const E* places[3];
-    int64_t rows_of_each, columns, stride;
-    int64_t rows;
-
-    const E* row(int64_t row) const {
-        int64_t place = 0;
-        for (; row >= rows_of_each; row -= rows_of_each) ++place;
-        return places[place] + row * stride;
-    }
-};
-
-// A factor of a product: the sum is along its rows, or across them.
-template <typename E>
-struct Factor {
-    Stack<E> stack;
-    bool along;
-
-    int64_t outer() const { return along ? stack.rows : stack.columns; }
-    int64_t inner() const { return along ? stack.columns : stack.rows; }
-};
 
 // So many bfloat16 numbers make one number.
 template <typename E>
@@ -216,13 +193,6 @@ __attribute__((noinline, TILE_TARGET)) void square(const Short* a, const Short* 
     _tile_stored(3, low + LINES, bytes);
     asm volatile("" ::: "memory");
 }
-
-// C `[rows, columns]`, whose rows are `stride` numbers apart.
-template <typename C>
-struct Result {
-    C* numbers;
-    int64_t rows, columns, stride;
-};
 
 IN_TILES void copy_line(const float* from, float* to, int64_t count) {
     _mm512_mask_storeu_ps(to, first_of(count), _mm512_loadu_ps(from));

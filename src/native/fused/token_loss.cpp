@@ -5,11 +5,8 @@
 #include <ATen/ops/full.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-
 #include "../guard.h"
 #include "dense_products.h"
-#include "tensors.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -17,95 +14,9 @@ using torch::autograd::variable_list;
 namespace bertfit {
 namespace {
 
-// As libtorch's `cross_entropy_loss` has it.
-constexpr int64_t IGNORED = -100;
-
-// So many scores for each of the tokens, and what is added to each. Of what is to be learnt,
-// `smoothing` is spread over all scores.
-struct Scores {
-    const float* bias;
-    int64_t count;
-    float smoothing;
-};
-
-// Scores from the i-th on; those past the last one weigh nothing.
-template <typename E>
-INLINE Floats scores_at(const Scores& scores, const E* row, int64_t i) {
-    const int64_t left = scores.count - i;
-    if (left >= WIDTH) return load(row + i) + load(scores.bias + i);
-    Floats z = load_some(row + i, left) + load_some(scores.bias + i, left);
-    for (int64_t lane = left; lane < WIDTH; ++lane) z[lane] = -1e30f;
-    return z;
-}
-
-// The loss of a row. Where `bias_gradient` is given, the gradient takes the place of the
-// scores, and is added to it.
-template <typename E>
-INLINE double row_loss(const Scores& scores, E* row, int64_t target, float* bias_gradient) {
-    const int64_t count = scores.count;
-    if (target == IGNORED) {
-        if (bias_gradient != nullptr) std::memset(row, 0, count * sizeof(E));
-        return 0;
-    }
-    Floats most = scores_at(scores, row, 0);
-    for (int64_t i = WIDTH; i < count; i += WIDTH) most = larger(most, scores_at(scores, row, i));
-    const float highest = largest(most);
-    Floats sums{};
-    for (int64_t i = 0; i < count; i += WIDTH)
-        sums += exponential(scores_at(scores, row, i) - highest);
-    const double total = sum(sums);
-    const double of_all = highest + std::log(total);
-    Floats one{};
-    one[0] = load_some(row + target, 1)[0] + scores.bias[target];
-    const double of_target = of_all - one[0];
-    double loss = of_target;
-    const float spread = scores.smoothing / count;
-    if (scores.smoothing > 0) {
-        Floats parts{};
-        for (int64_t i = 0; i < count; i += WIDTH) {
-            Floats z = scores_at(scores, row, i);
-            for (int64_t lane = count - i; lane < WIDTH; ++lane) z[lane] = 0;
-            parts += z;
-        }
-        loss = (1 - scores.smoothing) * of_target + spread * (count * of_all - sum(parts));
-    }
-    if (bias_gradient == nullptr) return loss;
-    const float share = 1 / total;
-    for (int64_t i = 0; i < count; i += WIDTH) {
-        const int64_t left = count - i;
-        const Floats gradient =
-            exponential(scores_at(scores, row, i) - highest) * share - spread;
-        store_some(row + i, gradient, left);
-        store_some(bias_gradient + i, load_some(bias_gradient + i, left) + gradient, left);
-    }
-    const float of_label = 1 - scores.smoothing;
-    const Floats gradient = exponential(one - highest) * share - spread - of_label;
-    store_some(row + target, gradient, 1);
-    bias_gradient[target] -= of_label;
-    return loss;
-}
-
-template <typename E>
-INLINE void loss_of_rows(const Scores& scores, E* rows, int64_t stride, const int64_t* targets,
-                         double* losses, float* bias_gradient, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-        losses[row] = row_loss(scores, rows + row * stride, targets[row], bias_gradient);
-}
-
-FOR_EACH_PROCESSOR void loss_of(const Scores& scores, float* rows, int64_t stride,
-                                const int64_t* targets, double* losses, float* bias_gradient,
-                                int64_t begin, int64_t end) {
-    loss_of_rows(scores, rows, stride, targets, losses, bias_gradient, begin, end);
-}
-FOR_EACH_PROCESSOR void loss_of(const Scores& scores, Short* rows, int64_t stride,
-                                const int64_t* targets, double* losses, float* bias_gradient,
-                                int64_t begin, int64_t end) {
-    loss_of_rows(scores, rows, stride, targets, losses, bias_gradient, begin, end);
-}
-
 // Rows that begin at whole lines of the cache, where tiles are made of them.
 at::Tensor room_for_scores(const at::Tensor& x, int64_t count) {
-    const int64_t line = uses_tiles(x) ? 2 * WIDTH : 1;
+    const int64_t line = uses_tiles(x) ? 2 * PADDING : 1;
     return empty({x.size(0), at::divup(count, line) * line}, x.scalar_type()).narrow(1, 0, count);
 }
 
@@ -118,12 +29,12 @@ struct TokenLoss : torch::autograd::Function<TokenLoss> {
         const int64_t rows = x.size(0), count = words.size(0);
         const at::Tensor y = room_for_scores(x, count);
         const at::Tensor losses = empty({rows}, at::kDouble);
-        const Sums sums(threads(), has_graph ? 1 : 0, count);
+        const Sums sums(parts_of(x), has_graph ? 1 : 0, count);
         const Scores scores{data<const float>(bias), count, static_cast<float>(smoothing)};
         by_kind(x.scalar_type(), [&](auto* type) {
             using E = std::remove_pointer_t<decltype(type)>;
             forward_product(x, used, y, [&](int64_t part, int64_t begin, int64_t end) {
-                loss_of(scores, data<E>(y), y.stride(0), data<const int64_t>(targets),
+                kernels_of<E>().losses(scores, data<E>(y), y.stride(0), data<const int64_t>(targets),
                         data<double>(losses), has_graph ? sums.of(part) : nullptr, begin, end);
             });
         });
@@ -136,6 +47,7 @@ struct TokenLoss : torch::autograd::Function<TokenLoss> {
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const Quiet quiet;
+        refuse_second_order();
         const variable_list saved = context->get_saved_variables();
         const at::Tensor &x = saved[0], &used = saved[1], &y = saved[2];
         const auto factor = gradients[0].item<float>();

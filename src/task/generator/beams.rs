@@ -54,7 +54,7 @@ pub(super) fn search(
             .unzip();
         let logits = writer.next(&texts)?;
         let shares = logits.f_log_softmax(-1, Kind::Float);
-        let shares = allowed(shares.doing("scoring tokens")?, &texts, limits, generation)?;
+        let shares = allowed(shares.doing("scoring tokens")?, &texts, generation)?;
         let candidates = best(&shares, &scores, beams).doing("choosing tokens")?;
         let (mut rows, mut places) = (Vec::new(), Vec::new());
         for (place, &input) in open.iter().enumerate() {

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
+use crate::hub::expect_folder;
 use crate::json;
 use crate::model::{BertConfig, current_name};
 use crate::task::source::SETTINGS_KEY;
@@ -33,6 +34,7 @@ pub(super) struct GeneratorConfig {
 impl GeneratorConfig {
     /// Reads a generator's file, or that of a plain encoder, which both begin as.
     pub(super) fn from_dir(dir: &Path) -> Result<Self> {
+        expect_folder(dir)?;
         let path = dir.join("config.json");
         let whole: Value = json::read(&path)?;
         if whole["model_type"] != MODEL_TYPE {
@@ -53,12 +55,7 @@ impl GeneratorConfig {
                 fields.remove("is_decoder");
                 fields.remove("add_cross_attention");
             }
-            let part = BertConfig::deserialize(part).map_err(|source| Error::Json {
-                path: path.clone(),
-                source,
-            })?;
-            part.check(&path)?;
-            Ok(part)
+            BertConfig::from_value(&part, &path)
         };
         let (mut encoder, decoder) = (part("encoder")?, part("decoder")?);
         // What stands beside the two is the whole model's.

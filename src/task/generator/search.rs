@@ -29,8 +29,6 @@ pub(super) struct Limits {
     pub(super) start: i64,
     /// The token that ends a text.
     pub(super) end: i64,
-    /// Ids from here on have no token.
-    pub(super) vocab_size: i64,
     /// The most tokens of a text, the end included.
     pub(super) max_new_tokens: usize,
 }
@@ -65,7 +63,7 @@ fn one_by_one(
         if places.is_empty() {
             break;
         }
-        let logits = allowed(writer.next(&texts)?, &texts, limits, generation)?;
+        let logits = allowed(writer.next(&texts)?, &texts, generation)?;
         let tokens = match generation.do_sample {
             true => {
                 let chances: Vec<f64> = places
@@ -101,12 +99,10 @@ fn one_by_one(
     Ok(written)
 }
 
-/// Scores `[R, V]` of the tokens that may come after each text; of others minus infinity,
-/// and ids without a token are left out.
+/// Scores `[R, V]` of the tokens that may come after each text; of others minus infinity.
 pub(super) fn allowed(
-    scores: Tensor,
+    mut scores: Tensor,
     texts: &[Vec<i64>],
-    limits: &Limits,
     generation: &Generation,
 ) -> Result<Tensor> {
     let (mut rows, mut tokens) = (Vec::new(), Vec::new());
@@ -116,11 +112,10 @@ pub(super) fn allowed(
             tokens.push(token);
         }
     }
-    let forbid = || {
-        let mut scores = scores.f_narrow(1, 0, limits.vocab_size)?;
-        if rows.is_empty() {
-            return Ok(scores);
-        }
+    if rows.is_empty() {
+        return Ok(scores);
+    }
+    let mut forbid = || {
         let index = |ids: &[i64]| Tensor::f_from_slice(ids)?.f_to_device(scores.device());
         let indices = [Some(index(&rows)?), Some(index(&tokens)?)];
         let lowest = Tensor::f_full([1], f64::NEG_INFINITY, (scores.kind(), scores.device()))?;

@@ -112,11 +112,12 @@ impl BertGenerator {
     pub(super) fn limits(&self, generation: &Generation) -> Result<Limits> {
         let tokenizer = self.backbone.tokenizer();
         let positions = self.config.decoder.max_position_embeddings as usize;
-        generation.validate_for(tokenizer.vocab_size(), positions)?;
+        // Rows of the embeddings without a token too, as in transformers; such a token has no text.
+        let rows = self.config.decoder.vocab_size;
+        generation.validate_for(rows as usize, positions)?;
         Ok(Limits {
             start: tokenizer.cls_id(),
             end: tokenizer.sep_id(),
-            vocab_size: tokenizer.vocab_size() as i64,
             max_new_tokens: generation
                 .max_new_tokens
                 .unwrap_or(self.settings.max_target_length - 1),

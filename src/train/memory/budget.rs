@@ -197,7 +197,11 @@ mod tests {
         // The first, where another line names the memory.
         let groups = "12:cpu,cpuacct:/docker/77\n4:memory:/docker/77\n0::/\n";
         assert_eq!(left(groups), None);
-        write(root, "memory/memory.limit_in_bytes", "9223372036854771712\n");
+        write(
+            root,
+            "memory/memory.limit_in_bytes",
+            "9223372036854771712\n",
+        );
         write(root, "memory/memory.usage_in_bytes", "1000\n");
         assert_eq!(left(groups), Some(9_223_372_036_854_770_712));
         // A container sees its own group as the outermost, without the path.

@@ -30,7 +30,9 @@ impl<'c, M: FineTuner> Run<'_, 'c, M> {
         if due {
             self.state.back_to = Some(step);
         }
-        let dev = self.dev.filter(|_| (evaluation_due || run_ends) && !self.has_ended());
+        let dev = self
+            .dev
+            .filter(|_| (evaluation_due || run_ends) && !self.has_ended());
         // Once for each step.
         let dev = dev.filter(|_| self.state.evaluated_at != Some(step));
         // Before the evaluation, which may fail, or end the process.

@@ -1,16 +1,20 @@
-"""Makes entities.json with seqeval 1.2.2: sequences of tags and their numbers.
+"""Makes entities.json and entities_prefixes.json with seqeval 1.2.2: sequences of tags and their
+numbers.
 
     python make_entities.py
 
-Random, often ill-formed tags of one to three types, in the default mode and strictly in
-each scheme. Each case is predicted and right sentences as indexes into the case's tags, and
-[precision, recall, f1, f1_macro, accuracy] of each mode that applies.
+entities.json: random, often ill-formed tags of one to three types, in the default mode and
+strictly in each scheme. Each case is predicted and right sentences as indexes into the case's
+tags, and [precision, recall, f1, f1_macro, accuracy] of each mode that applies.
+
+entities_prefixes.json: the same in the default mode alone, of prefixes that seqeval has no scheme
+for, without types, and with types after an underscore; and f1 of each type.
 """
 import json, os, random, warnings
 
 import numpy as np
 from seqeval.metrics import accuracy_score
-from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
 from seqeval.metrics.v1 import precision_recall_fscore_support as strictly
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE1, IOE2
 
@@ -63,4 +67,29 @@ for case in range(3000):
     }
     cases.append(record)
 with open(os.path.join(HERE, "entities.json"), "w") as file:
+    file.write("[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n")
+
+PREFIXES = {
+    "BMES": "BMES", "BMEO": "BMEO", "BIOES": "BIOES", "BILOU": "BILOU", "BIO": "BIO", "IO": "IO",
+    "BO": "BO", "BI": "BI", "EIO": "EIO",
+}
+cases = []
+for case in range(900):
+    prefixes = PREFIXES[draw.choice(list(PREFIXES))]
+    types = draw.choice([[""], ["-NAME"], ["-NAME", "-ORG"], ["_NAME"], ["_NAME", "_a-b"], ["-NAME", ""]])
+    tags = [tag for prefix in prefixes for tag in (["O"] if prefix == "O" else [prefix + t for t in types])]
+    right = [sentence(tags, draw.randrange(1, 9)) for _ in range(draw.randrange(1, 6))]
+    predicted = [
+        [tag if draw.random() < 0.8 else draw.randrange(len(tags)) for tag in row] for row in right
+    ]
+    named = lambda rows: [[tags[tag] for tag in row] for row in rows]
+    a, b = named(right), named(predicted)
+    per_type = precision_recall_fscore_support(a, b, average=None)[2]
+    found = sorted({kind for kind, _, _ in get_entities(a) + get_entities(b)})
+    cases.append({
+        "tags": tags, "right": right, "predicted": predicted, "accuracy": accuracy_score(a, b),
+        "lenient": numbers(precision_recall_fscore_support(a, b, average="micro")),
+        "types": dict(zip(found, map(float, per_type))),
+    })
+with open(os.path.join(HERE, "entities_prefixes.json"), "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n")

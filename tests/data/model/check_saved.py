@@ -2,9 +2,9 @@
 
     python check_saved.py FOLDER ROWS_JSON
 
-ROWS_JSON is a list of {"text", "pair", "logits", "label"}. Fails on a difference above
-1e-5, on another label, and on any warning while loading. Needs torch 2.4.0 and
-transformers 4.57.6.
+ROWS_JSON is a list of {"text", "pair", "input_ids", "logits", "label"}. Fails on other ids, on a
+difference above 1e-5, on another label, and on any warning while loading. Needs transformers
+4.57.6 or 5.24.0.
 """
 import json, logging, sys
 
@@ -37,6 +37,7 @@ for row in rows:
     with torch.no_grad():
         logits = model(**inputs).logits[0]
     largest = max(largest, float((logits - torch.tensor(row["logits"])).abs().max()))
+    assert inputs["input_ids"][0].tolist() == row["input_ids"], row
     label = model.config.id2label[int(logits.argmax())]
     assert label == row["label"], (label, row)
 assert largest <= 1e-5, largest

@@ -3,8 +3,8 @@
     python check_embeddings.py FOLDER ROWS_JSON
 
 ROWS_JSON is a list of {"text", "embedding"}. Fails on a difference above 1e-5, on any warning
-while loading, and where transformers finds weights absent or too many. Needs torch 2.4.0,
-transformers 4.57.6 and sentence-transformers 5.7.0.
+while loading, and where transformers finds weights absent or too many. Needs transformers 4.57.6 or
+5.24.0 and sentence-transformers 5.7.0.
 """
 import json, logging, sys, warnings
 

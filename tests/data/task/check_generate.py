@@ -3,7 +3,7 @@
     python check_generate.py FOLDER AUTO_CLASS ROWS_JSON
 
 ROWS_JSON is {"texts", "settings", "written"}: texts, settings of `generate`, and what bertfit has
-written with them. The rest is as the folder says. Needs torch 2.4.0 and transformers 4.57.6.
+written with them. The rest is as the folder says. Needs transformers 4.57.6 or 5.24.0.
 """
 import json, sys
 

@@ -4,8 +4,8 @@
 
 ROWS_JSON is a list of {"shape", "input_ids", "token_type_ids", "attention_mask", "logits"} and, for
 a decoder, "decoder_input_ids": one example each, as flat lists. Fails on a difference above 1e-5 and on
-any warning while loading, but for that of a pooler which an encoder has for itself alone. Needs torch 2.4.0
-and transformers 4.57.6.
+any warning while loading, but for that of a pooler which an encoder has for itself alone. Needs
+transformers 4.57.6 or 5.24.0.
 """
 import json, logging, sys
 

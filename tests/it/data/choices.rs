@@ -2,6 +2,7 @@
 
 use bertfit::{ChoiceExample, ChoiceFile};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::OneFile;
 
@@ -67,9 +68,12 @@ fn each_line_that_cannot_be_used_is_named() {
         ("", "a.jsonl: there are no questions"),
         (
             r#"{"endings": ["b", "c"]}"#,
-            "a.jsonl:1: field `question`: absent",
+            "a.jsonl:1: field `question`: absent, the object has `endings`",
         ),
-        (r#"{"question": "a"}"#, "a.jsonl:1: field `endings`: absent"),
+        (
+            r#"{"question": "a"}"#,
+            "a.jsonl:1: field `endings`: absent, the object has `question`",
+        ),
         (
             r#"{"question": 1, "endings": ["b", "c"]}"#,
             "a.jsonl:1: field `question`: expected a string, found a number",
@@ -85,7 +89,7 @@ fn each_line_that_cannot_be_used_is_named() {
         (
             "{\"question\": \"a\", \"endings\": [\"b\", \"c\"], \"label\": 0}\n\
              {\"question\": \"a\", \"endings\": [\"b\", \"c\"]}",
-            "a.jsonl:2: field `label`: absent",
+            "a.jsonl:2: field `label`: absent, the object has `question`, `endings`",
         ),
         (
             r#"{"question": "a", "endings": ["b"], "label": 0}"#,
@@ -116,4 +120,69 @@ proptest! {
         let file = OneFile::new("a.jsonl", content);
         let _ = ChoiceFile::open(&file.path).read();
     }
+}
+
+/// Pairs as the usual scripts make them; see `tests/data/choices/make_pairs.py`.
+#[test]
+fn published_forms_are_paired_as_their_scripts_do() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/choices/pairs.json");
+    let cases = std::fs::read_to_string(path).expect("the reference");
+    let cases: Vec<Value> = serde_json::from_str(&cases).expect("JSON");
+    for case in cases {
+        let file = OneFile::new("a.jsonl", case["row"].to_string());
+        let read = ChoiceFile::open(&file.path).read();
+        let name = &case["name"];
+        let rows = read.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let pairs: Vec<_> = rows[0]
+            .endings
+            .iter()
+            .map(|ending| json!([rows[0].question, ending]))
+            .collect();
+        assert_eq!(Value::from(pairs), case["pairs"], "{name}");
+        assert_eq!(json!(rows[0].label), case["label"], "{name}");
+    }
+}
+
+#[test]
+fn a_text_that_would_not_be_read_is_refused() {
+    let row = |key: &str| {
+        json!({
+            key: "Tom left the house in the evening.", "question": "Who left?",
+            "endings": ["Tom", "Ann"], "label": 0, "id": "a-1", "url": "https://a.example/b",
+        })
+    };
+    let read = |key: &str, of: fn(ChoiceFile) -> ChoiceFile| {
+        let file = OneFile::new("a.jsonl", row(key).to_string());
+        let rows = of(ChoiceFile::open(&file.path)).read();
+        rows.map(|mut rows| rows.remove(0))
+            .map_err(|error| file.message(&error))
+    };
+    for key in ["context", "article", "passage", "premise", "text"] {
+        let row = read(key, |file| file).expect("a question");
+        assert_eq!(row.question, "Tom left the house in the evening.", "{key}");
+        assert_eq!(row.endings, ["Who left? Tom", "Who left? Ann"], "{key}");
+    }
+    for key in ["story", "my notes", "第"] {
+        let problem = read(key, |file| file).expect_err("a text that is not read");
+        assert_eq!(
+            problem,
+            format!(
+                "a.jsonl:1: field `{key}`: it looks like a text that the question is about, but \
+                 would not be read: name it as the `context` (--context-column), or say that there \
+                 is none (--context-column none)"
+            )
+        );
+    }
+    let row = read("story", |file| file.context(Some("story"))).expect("a question");
+    assert_eq!(row.endings, ["Who left? Tom", "Who left? Ann"]);
+    for key in ["story", "context"] {
+        let row = read(key, |file| file.context(None)).expect("a question");
+        assert_eq!(
+            (&row.question[..], &row.endings[0][..]),
+            ("Who left?", "Tom")
+        );
+    }
+    // What says why the answer is right must not be read.
+    let row = read("explanation", |file| file).expect("a question");
+    assert_eq!(row.question, "Who left?");
 }

@@ -39,7 +39,7 @@ fn json_lines_take_any_order_other_fields_and_plain_labels() {
    "#;
     let expected = rows(&[
         ("a\n\"b\" é 😀", "1"),
-        ("", "true"),
+        ("", "True"),
         ("c", "2.5"),
         ("d", "x"),
     ]);

@@ -3,9 +3,11 @@
 mod choices;
 mod compressed;
 mod dataset;
+mod dialects;
 mod examples;
 mod formats;
 mod indexed;
+mod json_lists;
 mod labels;
 mod messages;
 mod pairs;
@@ -15,6 +17,7 @@ mod round_trip;
 mod split;
 mod squad;
 mod tagged;
+mod test_rows;
 
 use std::error::Error as _;
 use std::path::{MAIN_SEPARATOR, PathBuf};

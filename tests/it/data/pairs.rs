@@ -109,7 +109,7 @@ fn what_is_missing_is_named_with_its_line() {
         ),
         (
             "x\ty\tz\t1,2\n",
-            "field `score`: expected one number, found 2",
+            "field `score`: expected one number, found 2: a decimal comma must be a point",
         ),
         ("x\ty\t1\n", "expected 4 columns, found 3"),
     ] {

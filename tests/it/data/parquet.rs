@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bertfit::{ChoiceFile, Error, Table, TaggedFile};
+use bertfit::{ChoiceFile, Error, QaExample, SquadFile, Table, TaggedFile};
 
 use super::{OneFile, refused, rows};
 use crate::fixture::data;
@@ -38,7 +38,7 @@ fn rows_are_those_of_the_same_table_in_json_lines() {
                 of(json.clone()).problem_type().expect("a type")
             );
         }
-        let tags = |table: Table| table.label("tags").read_lists(',').expect("lists");
+        let tags = |table: Table| table.label("tags").read_lists().expect("lists");
         assert_eq!(tags(file.table()), tags(json.clone()));
         let numbers = |table: Table| table.label("numbers").read_numbers().expect("numbers");
         assert_eq!(numbers(file.table()), numbers(json.clone()));
@@ -175,5 +175,102 @@ fn a_damaged_file_is_read_or_refused() {
     assert!(
         read > 0 && refused > whole.len() / 7,
         "{read} read, {refused} refused"
+    );
+}
+
+#[test]
+fn tags_have_the_names_that_datasets_has_given_them() {
+    // `tests/data/parquet/make_datasets.py`
+    let names = ["O", "B-PER", "I-PER", "B-ORG"];
+    for name in ["tagged.parquet", "tagged-older.parquet"] {
+        let file = TaggedFile::open(fixture(name));
+        let labels = file.class_names().expect("a file").expect("names");
+        assert_eq!(labels.names(), names);
+        let tags: Vec<_> = file
+            .read()
+            .expect("words")
+            .into_iter()
+            .map(|row| row.tags)
+            .collect();
+        assert_eq!(tags, [vec!["B-ORG", "O"], vec!["B-PER", "I-PER", "O"]]);
+        assert!(file.has_usable_tags().expect("a file"));
+        // Another column has no names.
+        let file = file.tags("pos_tags");
+        assert_eq!(file.class_names().expect("a file"), None);
+        assert_eq!(file.read().expect("words")[0].tags, ["0", "1"]);
+    }
+    let plain = TaggedFile::open(fixture("tagged-plain.parquet"));
+    assert_eq!(plain.class_names().expect("a file"), None);
+    assert_eq!(plain.read().expect("words")[0].tags, ["3", "0"]);
+    assert_eq!(
+        TaggedFile::open("a.conll").class_names().expect("no file"),
+        None
+    );
+}
+
+#[test]
+fn questions_are_read_as_datasets_has_them() {
+    let context = "Zoë likes good food.";
+    let read = SquadFile::open(fixture("squad.parquet")).read();
+    assert_eq!(
+        read.expect("questions"),
+        [
+            QaExample::new("a", "What?", context)
+                .with_answer("good food", 10)
+                .with_answer("food", 15),
+            QaExample::new("b", "Who else?", context),
+        ]
+    );
+}
+
+/// As `datasets` has exported it (`tests/data/parquet/make_class_names.py`).
+#[test]
+fn ids_of_classes_are_read_as_their_names() {
+    let expected: serde_json::Value =
+        serde_json::from_slice(&content("class_names.json")).expect("JSON");
+    let name = "class_names.parquet";
+    let file = OneFile::new(name, content(name));
+    let labels = file.table().class_names().expect("a file").expect("names");
+    assert_eq!(serde_json::json!(labels.names()), expected["label"]);
+    let labels_of = |column: &str| -> Vec<&serde_json::Value> {
+        let rows = expected["rows"].as_array().expect("rows").iter();
+        rows.map(|row| &row[column]).collect()
+    };
+    let texts = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let found = rows(&file, &file.table()).expect("rows");
+    let found: Vec<String> = found.into_iter().map(|row| row.label).collect();
+    let names: Vec<String> = labels_of("label").into_iter().map(texts).collect();
+    assert_eq!(found, names);
+    let topics = file.table().label("topics").read_lists().expect("lists");
+    let topics: Vec<_> = topics.into_iter().map(|row| row.label).collect();
+    assert_eq!(
+        serde_json::json!(topics),
+        serde_json::json!(labels_of("topics"))
+    );
+    // A number is none of a class.
+    let count = file.table().label("count");
+    assert_eq!(count.class_names().expect("a file"), None);
+    let numbers = count.read_numbers().expect("numbers");
+    assert_eq!(numbers[3].label, [1.0]);
+    let tags = TaggedFile::open(fixture(name)).read().expect("words");
+    let tags: Vec<_> = tags.into_iter().map(|sentence| sentence.tags).collect();
+    assert_eq!(
+        serde_json::json!(tags),
+        serde_json::json!(labels_of("ner_tags"))
+    );
+    // -1 is none of the classes.
+    assert_eq!(
+        refused(name, content(name), |table| table.known_labels(&labels)),
+        "class_names.parquet:3: label `-1` is not one of neutral, contradiction, entailment, 10"
+    );
+    // Other files say no names.
+    assert_eq!(
+        Table::open(fixture("rows.parquet"))
+            .class_names()
+            .expect("a file"),
+        None
     );
 }

@@ -1,6 +1,6 @@
 //! Files of tagged sentences: what is read, and what is refused where.
 
-use bertfit::{Labels, TaggedFile, TaggedWords};
+use bertfit::{Labels, SkippedRows, TaggedFile, TaggedWords};
 use proptest::prelude::*;
 
 use super::OneFile;
@@ -117,11 +117,6 @@ fn each_line_that_cannot_be_used_is_named() {
         ),
         (
             "a.conll",
-            "a\tO\n\tO\n",
-            "a.conll:2: field `0`: the word is empty",
-        ),
-        (
-            "a.conll",
             "a\tO\nb\t\n",
             "a.conll:2: field `1`: the tag is empty",
         ),
@@ -189,8 +184,8 @@ fn each_line_that_cannot_be_used_is_named() {
 
 #[test]
 fn the_odd_tag_among_those_of_entities_is_named() {
-    let problem = "marks no entity, as other tags do: expected O, or B-, I-, E-, S-, L- or U- \
-                   and a type";
+    let problem = "marks no entity, as other tags do: expected O, or B-, I-, E-, S-, L-, U- or \
+                   M- and a type";
     for (name, content, place) in [
         (
             "a.conll",
@@ -220,6 +215,239 @@ fn the_odd_tag_among_those_of_entities_is_named() {
     }
 }
 
+#[test]
+fn comments_are_told_from_words_by_their_columns() {
+    let expected = [
+        sentence(&["Aufgrund", "seiner"], &["O", "B-PER"]),
+        sentence(&["good"], &["O"]),
+    ];
+    for content in [
+        // Another number of columns: GermEval, CoNLL files of many kinds.
+        "#\thttp://example.org [2009]\nAufgrund\tx\tO\nseiner\tx\tB-PER\n\n# b\ngood\tx\tO\n",
+        "# sent_id = 1\n# text = a\nAufgrund O\nseiner B-PER\n\n\n# sent_id = 2\ngood O\n",
+        "#\n\n# a b c d e\nAufgrund x O\nseiner x B-PER\n\n#x\ngood x O\n\n# the end\n",
+        // The same number, and a tag that no word has: MultiCoNER.
+        "# id 1 domain=en\nAufgrund _ _ O\nseiner _ _ B-PER\n\n# id 2 domain=de\ngood _ _ O\n",
+        "# id 1\tdomain=en\nAufgrund\tO\nseiner\tB-PER\n\n# id 2\tdomain=de\ngood\tO\n",
+    ] {
+        assert_eq!(read("a.conll", content), expected, "{content}");
+        let file = OneFile::new("a.conll", content);
+        let file = TaggedFile::open(&file.path);
+        assert!(file.has_tags().expect("a file"));
+        let words = file.read_words().expect("words");
+        assert_eq!(words, [vec!["Aufgrund", "seiner"], vec!["good"]]);
+    }
+    // Words: with a tag that others have, within a sentence, or where there is nothing else.
+    for (content, words, tags) in [
+        ("#love O\nit O\n", vec!["#love", "it"], vec!["O", "O"]),
+        ("# O\n1 O\n", vec!["#", "1"], vec!["O", "O"]),
+        (
+            "is VB\n# #\n1 CD\n",
+            vec!["is", "#", "1"],
+            vec!["VB", "#", "CD"],
+        ),
+        ("# #\n1 CD\n\nx VB\n# #\n", vec!["#", "1"], vec!["#", "CD"]),
+        ("#a X\n#b Y\n", vec!["#a", "#b"], vec!["X", "Y"]),
+    ] {
+        assert_eq!(
+            read("a.conll", content)[0],
+            sentence(&words, &tags),
+            "{content}"
+        );
+    }
+    // A known tag is one that words have.
+    let labels = Labels::new(["O", "B-X"]).expect("labels");
+    let file = OneFile::new("a.conll", "#1 B-X\nit O\n");
+    let known = TaggedFile::open(&file.path).known_labels(&labels).read();
+    assert_eq!(
+        known.expect("sentences"),
+        [sentence(&["#1", "it"], &["B-X", "O"])]
+    );
+    // Words alone have no tags to tell them by.
+    let file = OneFile::new("a.txt", "# sent_id = 1\n#love\nit\n");
+    let words = TaggedFile::open(&file.path).read_words().expect("words");
+    assert_eq!(words, [vec!["#love", "it"]]);
+    // Within a sentence such a line is a slip.
+    assert_eq!(
+        refused("a.conll", "a O\n# b c d\n", |file| file),
+        "a.conll:2: expected 2 columns, found 4"
+    );
+}
+
+/// A sentence as Universal Dependencies has it.
+const CONLLU: &str = "# newdoc id = a\n# sent_id = 1\n# text = vámonos al mar\n\
+    1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_\n\
+    1\tvamos\tir\tVERB\tV\t_\t0\troot\t_\t_\n\
+    2\tnos\tnosotros\tPRON\tP\t_\t1\tobj\t_\t_\n\
+    3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_\n\
+    3\ta\ta\tADP\tA\t_\t5\tcase\t_\t_\n\
+    4\tel\tel\tDET\tD\t_\t5\tdet\t_\t_\n\
+    4.1\tmar\tmar\tNOUN\tN\t_\t_\t_\t_\t_\n\
+    5\tmar\tmar\tNOUN\tN\t_\t1\tobl\t_\tSpaceAfter=No\n\n";
+
+#[test]
+fn conll_u_is_read() {
+    let words = ["vamos", "nos", "a", "el", "mar"];
+    let universal = ["VERB", "PRON", "ADP", "DET", "NOUN"];
+    for (name, content) in [
+        ("a.conllu", CONLLU.to_owned()),
+        ("a.tsv", CONLLU.repeat(2)),
+        (
+            "a.conll",
+            CONLLU
+                .lines()
+                .skip(4)
+                .map(|line| format!("{line}\n"))
+                .collect(),
+        ),
+    ] {
+        assert_eq!(read(name, &content)[0], sentence(&words, &universal));
+    }
+    let file = OneFile::new("a.conllu", CONLLU);
+    let read = |file: TaggedFile| file.read().expect("sentences").remove(0);
+    let own = read(TaggedFile::open(&file.path).tags(4));
+    assert_eq!(own, sentence(&words, &["V", "P", "A", "D", "N"]));
+    let lemmas = read(TaggedFile::open(&file.path).words(2));
+    assert_eq!(lemmas.words, ["ir", "nosotros", "a", "el", "mar"]);
+    let none = CONLLU.replace("\tPRON", "\t_");
+    assert_eq!(
+        refused("a.conllu", &none, |file| file),
+        "a.conllu:6: field `3`: the tag is `_`, which says nothing"
+    );
+}
+
+#[test]
+fn numbers_of_words_are_no_words() {
+    let content = "#\tx\n1\tAufgrund\tO\tO\n2\tfilm\tB-PER\tO\n\n1\tgood\tO\tO\n";
+    assert_eq!(
+        refused("a.tsv", content, |file| file),
+        "a.tsv: the first column numbers the words of each sentence: name the column of the words \
+         (--text-column)"
+    );
+    let file = OneFile::new("a.tsv", content);
+    let read = TaggedFile::open(&file.path).words(1).tags(2).read();
+    assert_eq!(
+        read.expect("sentences"),
+        [
+            sentence(&["Aufgrund", "film"], &["O", "B-PER"]),
+            sentence(&["good"], &["O"]),
+        ]
+    );
+    let asked = TaggedFile::open(&file.path).words(0).read();
+    assert_eq!(asked.expect("sentences")[1].words, ["1"]);
+}
+
+#[test]
+fn an_empty_word_is_a_word_everywhere() {
+    let expected = [sentence(&["the", "", "film"], &["O", "O", "B-A"])];
+    for (name, content) in [
+        ("a.tsv", "the\tO\n\tO\nfilm\tB-A\n"),
+        (
+            "a.jsonl",
+            r#"{"tokens": ["the", "", "film"], "ner_tags": ["O", "O", "B-A"]}"#,
+        ),
+    ] {
+        assert_eq!(read(name, content), expected);
+    }
+}
+
+#[test]
+fn ids_are_names_where_labels_allow_it() {
+    let content = "{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [2, 0]}\n";
+    let labels = Labels::new(["O", "B-X", "I-X"]).expect("labels").or_ids();
+    let expected = [sentence(&["a", "b"], &["I-X", "O"])];
+    for (name, content) in [("a.jsonl", content), ("a.tsv", "a\t2\nb\t0\n")] {
+        let file = OneFile::new(name, content);
+        let read = TaggedFile::open(&file.path).known_labels(&labels).read();
+        assert_eq!(read.expect("sentences"), expected);
+    }
+    for wrong in ["3", "-1"] {
+        let content = content.replace("[2,", &format!("[{wrong},"));
+        assert_eq!(
+            refused("a.jsonl", &content, |file| file.known_labels(&labels)),
+            format!("a.jsonl:1: label `{wrong}` is not one of O, B-X, I-X")
+        );
+    }
+}
+
+#[test]
+fn placeholders_are_no_tags() {
+    let labels = Labels::new(["O", "B-X"]).expect("labels").or_ids();
+    for (name, content, has, usable) in [
+        ("a.tsv", "a\t\nb\t\n", true, false),
+        ("a.tsv", "a\t_\nb\t_\n", true, false),
+        ("a.tsv", "a\t-1\nb\t-1\n", true, false),
+        ("a.tsv", "a\t_\nb\tO\n", true, true),
+        ("a.tsv", "a\nb\n", false, false),
+        ("a.conllu", CONLLU, true, false),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\"], \"tags\": [null]}",
+            true,
+            false,
+        ),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\"], \"tags\": [-1]}",
+            true,
+            false,
+        ),
+        ("a.jsonl", "{\"words\": [\"a\"], \"tags\": []}", true, false),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\"], \"tags\": null}",
+            true,
+            false,
+        ),
+        (
+            "a.jsonl",
+            "{\"words\": [\"a\"], \"tags\": [\"\"]}",
+            true,
+            false,
+        ),
+        ("a.jsonl", "{\"words\": [\"a\"], \"tags\": [1]}", true, true),
+        ("a.jsonl", "{\"words\": [\"a\"]}", false, false),
+    ] {
+        let file = OneFile::new(name, content);
+        let file = TaggedFile::open(&file.path).known_labels(&labels);
+        assert_eq!(file.has_tags().expect("a file"), has, "{content}");
+        assert_eq!(file.has_usable_tags().expect("a file"), usable, "{content}");
+        file.read_words().expect("words");
+    }
+}
+
+#[test]
+fn sentences_that_cannot_be_used_are_left_out_and_listed() {
+    let columns = "a O\nb\n\nc B-X\n\nd Q-X\n\ne O\n";
+    let objects = "{\"words\": [\"a\", \"b\"], \"tags\": [\"O\"]}\nnothing\n\
+                   {\"words\": [\"c\"], \"tags\": [\"B-X\"]}\n\
+                   {\"words\": [\"d\"], \"tags\": [\"Q-X\"]}\n\
+                   {\"words\": [\"e\"], \"tags\": [\"O\"]}\n";
+    for (name, content, lines) in [
+        ("a.conll", columns, vec![2, 6]),
+        ("a.jsonl", objects, vec![1, 2, 4]),
+    ] {
+        let file = OneFile::new(name, content);
+        let skipped = SkippedRows::new();
+        let read = TaggedFile::open(&file.path).skip_bad_rows(&skipped).read();
+        assert_eq!(
+            read.expect("sentences"),
+            [sentence(&["c"], &["B-X"]), sentence(&["e"], &["O"])]
+        );
+        let found: Vec<u64> = skipped.rows().iter().filter_map(|row| row.line).collect();
+        assert_eq!(found, lines, "{name}");
+    }
+    // What is no text is of its sentence alone.
+    let file = OneFile::new("a.conll", b"a O\nb\xff O\n\nc O\n");
+    let skipped = SkippedRows::new();
+    let read = TaggedFile::open(&file.path).skip_bad_rows(&skipped).read();
+    assert_eq!(read.expect("sentences"), [sentence(&["c"], &["O"])]);
+    assert_eq!(
+        skipped.rows()[0].problem,
+        "invalid UTF-8 at byte 1 of the line"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -242,6 +470,8 @@ proptest! {
         };
         let content: Vec<String> = expected.iter().map(lines).collect();
         prop_assume!(!expected.iter().any(|s| s.words[0] == "-DOCSTART-"));
+        // Else such a line may be a comment, if no other word has its tag.
+        prop_assume!(!expected.iter().any(|s| s.words[0].starts_with('#')));
         prop_assert_eq!(read("a.conll", &content.join("\n")), expected);
     }
 
@@ -250,6 +480,7 @@ proptest! {
         let file = OneFile::new(if json { "a.jsonl" } else { "a.conll" }, content);
         let file = TaggedFile::open(&file.path);
         let _ = file.has_tags();
+        let _ = file.has_usable_tags();
         let _ = file.read_words();
         if let Ok(sentences) = file.read() {
             for sentence in sentences {

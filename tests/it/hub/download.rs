@@ -1,128 +1,13 @@
-//! Downloads from a Hub on this machine. The environment belongs to the whole process,
-//! so each download is in another one: this binary with a single test.
+//! Downloads from a Hub on this machine into the cache.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use bertfit::{BertClassifier, model_dir};
-use tempfile::TempDir;
-
-use super::server::{Hub, WEIGHTS, commit, etag};
-
-/// Not a test of its own, but what the other process runs; without the variable it is
-/// nothing.
-#[test]
-fn other_process() {
-    let Ok(name) = std::env::var("BERTFIT_TEST_HUB_NAME") else {
-        return;
-    };
-    let _ = env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Warn)
-        .try_init();
-    let loaded = model_dir(&name).and_then(|dir| {
-        let builder = BertClassifier::builder(&dir).labels(["good", "bad"]);
-        builder.build().map(|_| dir)
-    });
-    let line = match loaded {
-        Ok(dir) => format!("found {}", dir.display()),
-        Err(error) => match std::error::Error::source(&error) {
-            Some(source) => format!("error {error}: {source}"),
-            None => format!("error {error}"),
-        },
-    };
-    println!("\n{line}");
-}
-
-/// A Hub, and a computer with an empty home folder.
-struct Place {
-    hub: Hub,
-    home: TempDir,
-}
-
-struct Outcome {
-    result: Result<PathBuf, String>,
-    log: String,
-}
-
-impl Place {
-    fn new() -> Self {
-        let model = tempfile::tempdir().expect("a temporary folder");
-        bertfit::write_tiny_model(model.path()).expect("a model");
-        Self {
-            hub: Hub::serve(model.path()),
-            home: tempfile::tempdir().expect("a temporary folder"),
-        }
-    }
-
-    fn run(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
-        let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
-        let test = module_path!().split_once("::").expect("a module").1;
-        command.args(["--exact", "--nocapture", &format!("{test}::other_process")]);
-        for (variable, _) in std::env::vars_os() {
-            let upper = variable.to_string_lossy().to_uppercase();
-            if upper.starts_with("HF_") || upper.ends_with("_PROXY") {
-                command.env_remove(variable);
-            }
-        }
-        command
-            .env_remove("XDG_CACHE_HOME")
-            .env_remove("TRANSFORMERS_OFFLINE")
-            .env("HOME", self.home.path())
-            .env("HF_HOME", self.home.path())
-            .env("HF_ENDPOINT", &self.hub.endpoint)
-            .env("BERTFIT_TEST_HUB_NAME", name)
-            .envs(variables.iter().copied());
-        let output = command.output().expect("a process");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        let log = String::from_utf8(output.stderr).expect("UTF-8");
-        let found = text.lines().find_map(|line| line.strip_prefix("found "));
-        let error = text.lines().find_map(|line| line.strip_prefix("error "));
-        let result = match (found, error) {
-            (Some(dir), None) => Ok(PathBuf::from(dir)),
-            (None, Some(error)) => Err(error.to_owned()),
-            _ => panic!("no outcome in {text} {log}"),
-        };
-        Outcome { result, log }
-    }
-
-    #[track_caller]
-    fn found(&self, name: &str, variables: &[(&str, &str)]) -> PathBuf {
-        self.run(name, variables).result.expect("a model")
-    }
-
-    #[track_caller]
-    fn error(&self, name: &str, variables: &[(&str, &str)]) -> String {
-        let error = self.run(name, variables).result.expect_err("an error");
-        error
-            .replace(&self.hub.endpoint, "ENDPOINT")
-            .replace(&*self.home.path().to_string_lossy(), "HOME")
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.home.path().join("hub/models--owner--tiny")
-    }
-
-    fn snapshot(&self, number: u64) -> PathBuf {
-        self.cache().join("snapshots").join(commit(number))
-    }
-
-    /// Names of the files in the cache's folder of contents.
-    fn blobs(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.cache().join("blobs")) else {
-            return Vec::new();
-        };
-        let names = entries.map(|entry| entry.expect("an entry").file_name());
-        names
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect()
-    }
-}
+use super::place::{OFFLINE, Place};
+use super::server::{WEIGHTS, commit, etag};
 
 fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).expect("a file")
 }
-
-const OFFLINE: (&str, &str) = ("HF_HUB_OFFLINE", "1");
 
 #[test]
 fn a_model_is_downloaded_once_into_the_cache_that_python_uses() {
@@ -194,11 +79,11 @@ fn a_new_commit_replaces_the_old_one_when_it_is_whole() {
     {
         let mut state = place.hub.state();
         state.commit = commit(2);
-        let readable = String::from_utf8(state.files["vocab.txt"].clone()).expect("UTF-8");
-        let other = readable.replace("dull", "poor");
-        state
-            .files
-            .insert("vocab.txt".to_owned(), other.into_bytes());
+        for name in ["vocab.txt", "tokenizer.json"] {
+            let file = String::from_utf8(state.files[name].clone()).expect("UTF-8");
+            let other = file.replace("dull", "poor").into_bytes();
+            state.files.insert(name.to_owned(), other);
+        }
         state.cut = Some("vocab.txt");
     }
     // The connection breaks: the old snapshot serves, and stays the branch's.
@@ -219,7 +104,7 @@ fn a_new_commit_replaces_the_old_one_when_it_is_whole() {
     assert!(read(place.snapshot(1).join("vocab.txt")).contains("dull"));
     // The weights are the same: linked, not fetched again.
     assert!(place.blobs().contains(&etag(&weights)));
-    assert_eq!(place.blobs().len(), place.hub.state().files.len() + 1);
+    assert_eq!(place.blobs().len(), place.hub.state().files.len() + 2);
 
     // No network at all, or a Hub that is down.
     let nowhere = ("HF_ENDPOINT", "http://127.0.0.1:9");
@@ -319,41 +204,6 @@ fn refusals_say_what_to_do() {
     let error = place.error("owner/tiny", &[nowhere]);
     assert!(error.starts_with("`owner/tiny`: cannot download config.json from http://127.0.0.1:9"));
     assert!(place.blobs().is_empty());
-}
-
-#[test]
-fn repositories_that_are_no_bert_folders_are_named_with_the_file() {
-    let place = Place::new();
-    let weights = place.hub.state().files.remove(WEIGHTS).expect("weights");
-    assert_eq!(
-        place.error("owner/tiny", &[]),
-        "`owner/tiny`: model.safetensors from ENDPOINT: the repository has no such file: choose \
-         a BERT model"
-    );
-    place
-        .hub
-        .state()
-        .files
-        .insert("pytorch_model.bin".to_owned(), weights);
-    assert_eq!(
-        place.error("owner/tiny", &[]),
-        "`owner/tiny`: model.safetensors from ENDPOINT: the repository has only \
-         pytorch_model.bin, and pickled weights can run code when they are read: convert them \
-         first (safetensors.torch.save_file)"
-    );
-    for file in ["vocab.txt", "config.json"] {
-        place.hub.state().files.remove(file);
-        // Another commit, since the files of the first are in the cache.
-        place.hub.state().commit = commit(3);
-        let error = place.error("owner/tiny", &[]);
-        let expected = format!("`owner/tiny`: {file} from ENDPOINT: the repository has no such");
-        assert!(error.starts_with(&expected), "{error}");
-    }
-    assert!(
-        place
-            .error("owner/tiny", &[OFFLINE])
-            .contains("not in the cache")
-    );
 }
 
 #[test]

@@ -3,7 +3,13 @@
 #[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
+mod place;
+#[cfg(feature = "hub")]
+mod repositories;
+#[cfg(feature = "hub")]
 mod server;
+#[cfg(feature = "hub")]
+mod settings;
 
 use bertfit::model_dir;
 

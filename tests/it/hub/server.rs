@@ -3,10 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::fixture::data;
 
 pub const WEIGHTS: &str = "model.safetensors";
 
@@ -33,20 +39,33 @@ pub struct Hub {
 impl Hub {
     /// Serves the files of a folder. The threads end with the process.
     pub fn serve(dir: &Path) -> Self {
+        Self::serve_by(dir, None)
+    }
+
+    /// The same over TLS, with the certificate of `tests/data/hub`.
+    pub fn serve_encrypted(dir: &Path) -> Self {
+        let certificate = CertificateDer::from_pem_file(data("hub/server.pem"));
+        let key = PrivateKeyDer::from_pem_file(data("hub/server.key")).expect("a key");
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.expect("a certificate")], key);
+        Self::serve_by(
+            dir,
+            Some(Arc::new(config.expect("a certificate with its key"))),
+        )
+    }
+
+    fn serve_by(dir: &Path, tls: Option<Arc<ServerConfig>>) -> Self {
         let mut state = State {
             commit: commit(1),
             ..State::default()
         };
-        for entry in std::fs::read_dir(dir).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name").to_string_lossy();
-            let content = std::fs::read(&path).expect("a file");
-            state.files.insert(name.into_owned(), content);
-        }
+        read_files(dir, "", &mut state.files);
         let state = Arc::new(Mutex::new(state));
-        let large = listen(state.clone(), |state, path| state.large(path));
+        let large = listen(state.clone(), tls.clone(), |state, path| state.large(path));
         let redirect = large.clone();
-        let endpoint = listen(state.clone(), move |state, path| state.hub(path, &redirect));
+        let hub = move |state: &State, path: &str| state.hub(path, &redirect);
+        let endpoint = listen(state.clone(), tls, hub);
         Self { endpoint, state }
     }
 
@@ -71,27 +90,47 @@ pub fn etag(content: &[u8]) -> String {
     format!("{:040x}", hasher.finish())
 }
 
+/// The files below a folder by their paths.
+fn read_files(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        let name = format!("{prefix}{name}");
+        match path.is_dir() {
+            true => read_files(&path, &format!("{name}/"), files),
+            false => drop(files.insert(name, std::fs::read(&path).expect("a file"))),
+        }
+    }
+}
+
 fn listen(
     state: Arc<Mutex<State>>,
+    tls: Option<Arc<ServerConfig>>,
     answer: impl Fn(&State, &str) -> Vec<u8> + Send + 'static,
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let scheme = if tls.is_some() { "https" } else { "http" };
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A client may go at any time.
-            let _ = reply(stream, &state, &answer);
+            let _ = match &tls {
+                Some(config) => ServerConnection::new(config.clone())
+                    .map_err(std::io::Error::other)
+                    .and_then(|tls| reply(StreamOwned::new(tls, stream), &state, &answer)),
+                None => reply(stream, &state, &answer),
+            };
         }
     });
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }
 
 fn reply(
-    mut stream: TcpStream,
+    mut stream: impl Read + Write,
     state: &Mutex<State>,
     answer: &impl Fn(&State, &str) -> Vec<u8>,
 ) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let mut lines = BufReader::new(&mut stream).lines();
     let first = lines.next().unwrap_or(Ok(String::new()))?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut token = None;
@@ -108,7 +147,8 @@ fn reply(
     }
     let mut state = state.lock().expect("no thread has panicked");
     state.requests.push((path.clone(), token));
-    stream.write_all(&answer(&state, &path))
+    stream.write_all(&answer(&state, &path))?;
+    stream.flush()
 }
 
 impl State {

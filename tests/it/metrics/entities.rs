@@ -62,6 +62,35 @@ fn every_number_is_that_of_seqeval() {
 }
 
 #[test]
+fn other_prefixes_and_types_are_counted_as_seqeval_does() {
+    let text = std::fs::read_to_string("tests/data/metrics/entities_prefixes.json");
+    let text = text.expect("the fixture is there");
+    let cases: Vec<Value> = serde_json::from_str(&text).expect("the fixture is JSON");
+    assert_eq!(cases.len(), 900);
+    for case in &cases {
+        let mut metrics = EntityMetrics::new();
+        let rows = sentences(case, "right").into_iter();
+        for (right, predicted) in rows.zip(sentences(case, "predicted")) {
+            metrics.update(&predicted, &right).expect("any prefixes");
+        }
+        let near = |ours: f64, theirs: &Value| {
+            let theirs = theirs.as_f64().expect("a number");
+            assert!((ours - theirs).abs() < 1e-12, "{ours} and {theirs}: {case}");
+        };
+        near(metrics.precision(), &case["lenient"][0]);
+        near(metrics.recall(), &case["lenient"][1]);
+        near(metrics.f1(), &case["lenient"][2]);
+        near(metrics.accuracy(), &case["accuracy"]);
+        let all = metrics.to_metrics();
+        let types = case["types"].as_object().expect("an object");
+        for (label, f1) in types {
+            near(all[&format!("f1_{label}")], f1);
+        }
+        assert_eq!(all.len(), 4 + types.len(), "{case}");
+    }
+}
+
+#[test]
 fn a_type_has_numbers_of_its_own() {
     let mut metrics = EntityMetrics::new();
     let right = ["B-PER", "I-PER", "O", "B-LOC"];

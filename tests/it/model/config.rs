@@ -4,6 +4,7 @@ use bertfit::{BertConfig, Error};
 use serde_json::{Value, json};
 
 use crate::fixture::{tiny, with_config};
+use crate::log_lines::warnings;
 
 fn read(changes: &[(&str, Value)]) -> Result<BertConfig, Error> {
     BertConfig::from_dir(with_config(&tiny(), changes).path())
@@ -109,19 +110,147 @@ fn fields_that_are_not_ours_survive() {
     assert_eq!(written["use_cache"], json!(true));
 }
 
+/// The configurations of other models, with the fields that they have.
 #[test]
-fn class_names_must_be_numbered_without_gaps() {
+fn another_model_is_named_whatever_its_fields_are() {
+    let others = [
+        json!({"model_type": "distilbert", "dim": 768, "n_layers": 6, "n_heads": 12}),
+        json!({"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "vocab_size": 50257}),
+        json!({"model_type": "t5", "d_model": 512, "num_layers": 6}),
+        json!({"model_type": "nomic_bert", "n_embd": 768, "activation_function": "swiglu"}),
+        json!({"model_type": "deberta-v2", "type_vocab_size": 0, "hidden_size": 768}),
+        json!({"model_type": "roberta", "hidden_act": "other", "hidden_size": "768"}),
+        json!({"model_type": "x\ny"}),
+        json!({"model_type": 5}),
+    ];
+    for config in others {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, config.to_string()).expect("a file");
+        let name = match &config["model_type"] {
+            Value::String(name) => name.replace('\n', "\\n"),
+            other => other.to_string(),
+        };
+        let expected = format!(
+            "{}: `model_type` must be `bert`, got {name}",
+            path.display()
+        );
+        let error = BertConfig::from_dir(dir.path()).expect_err("another model");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn null_is_absent() {
+    let nulls = [
+        "model_type",
+        "architectures",
+        "type_vocab_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "initializer_range",
+        "layer_norm_eps",
+        "pad_token_id",
+        "position_embedding_type",
+        "is_decoder",
+        "problem_type",
+        "id2label",
+        "label2id",
+        "num_labels",
+    ];
+    let dir = with_config(&tiny(), &[]);
+    let path = dir.path().join("config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let mut fields: Value = serde_json::from_str(&text).expect("JSON");
+    for name in nulls {
+        fields.as_object_mut().expect("fields").shift_remove(name);
+    }
+    std::fs::write(&path, fields.to_string()).expect("a file");
+    let absent = BertConfig::from_dir(dir.path()).expect("valid");
+    for name in nulls {
+        fields[name] = Value::Null;
+    }
+    fields["hidden_size"] = Value::Null;
+    std::fs::write(&path, fields.to_string()).expect("a file");
+    let error = BertConfig::from_dir(dir.path()).expect_err("no size");
+    assert!(matches!(error, Error::Json { .. }), "{error}");
+    fields["hidden_size"] = absent.hidden_size.into();
+    std::fs::write(&path, fields.to_string()).expect("a file");
+    let mut null = BertConfig::from_dir(dir.path()).expect("valid");
+    assert_eq!(null.other.shift_remove("num_labels"), Some(Value::Null));
+    assert_eq!(null, absent);
+    assert_eq!(null.num_labels(), 2);
+}
+
+#[test]
+fn class_names_are_those_that_python_shows() {
     let names = |json| {
         let config = read(&[("id2label", json)]).expect("valid");
-        config.class_names("config.json".as_ref())
+        let names = config.class_names("config.json".as_ref());
+        names.map(|names| names.expect("there are names"))
     };
-    let ok = names(json!({"1": "b", "0": "a", "2": "c"})).expect("numbered");
-    assert_eq!(ok, Some(["a", "b", "c"].map(str::to_owned).to_vec()));
-    let error = names(json!({"0": "a", "2": "c"}))
-        .expect_err("a gap")
-        .to_string();
-    assert!(
-        error.contains("`id2label` must be names numbered from 0 without gaps"),
-        "{error}"
-    );
+    let cases = [
+        (json!({"1": "b", "0": "a", "2": "c"}), vec!["a", "b", "c"]),
+        (json!({"0": 0, "1": 1}), vec!["0", "1"]),
+        (json!({"0": -1, "1": 2.5}), vec!["-1", "2.5"]),
+        (json!({"0": false, "1": true}), vec!["False", "True"]),
+        (json!({"0": "no", "1": 1}), vec!["no", "1"]),
+    ];
+    for (json, expected) in cases {
+        assert_eq!(names(json).expect("names"), expected);
+    }
+    for bad in [
+        json!({"0": "a", "2": "c"}),
+        json!({"0": "a", "1": null}),
+        json!({"0": ["a"]}),
+        json!({"a": "0", "b": "1"}),
+        json!(["a", "b"]),
+        json!("a"),
+    ] {
+        let error = names(bad).expect_err("no names").to_string();
+        let rule = "config.json: `id2label` must be names numbered from 0 without gaps, got ";
+        assert!(error.starts_with(rule), "{error}");
+    }
+}
+
+/// As transformers' `PretrainedConfig.num_labels` counts them.
+#[test]
+fn outputs_are_counted_by_their_names_or_else_by_num_labels() {
+    let count = |changes: &[(&str, Value)]| read(changes).expect("valid").num_labels();
+    let names = json!({"0": "a", "7": "b", "x": null});
+    assert_eq!(count(&[]), 2);
+    assert_eq!(count(&[("num_labels", json!(5))]), 5);
+    assert_eq!(count(&[("num_labels", json!(5)), ("id2label", names)]), 3);
+    assert_eq!(count(&[("id2label", json!({"0": "LABEL_0"}))]), 1);
+    let error = read(&[("num_labels", json!(u64::MAX))]).expect_err("too many");
+    let end = "`num_labels` must be at most 65536, got 18446744073709551615";
+    assert!(error.to_string().ends_with(end), "{error}");
+}
+
+/// As in dbmdz/bert-base-italian-xxl (1000 rows more) and many others.
+#[test]
+fn rows_without_a_token_are_warned_of() {
+    let load = |rows: i64| {
+        let config = read(&[("vocab_size", rows.into())]).expect("valid");
+        let tokenizer = bertfit::Tokenizer::from_dir(&tiny()).expect("246 tokens");
+        warnings(|| bertfit::Backbone::random(config, tokenizer).build(|_, _| Ok(())))
+    };
+    let (loaded, warned) = load(246);
+    loaded.expect("a model");
+    assert_eq!(warned, [""; 0]);
+    for (rows, more) in [(247, 1), (256, 10), (403, 157), (1246, 1000)] {
+        let (loaded, warned) = load(rows);
+        loaded.expect("a model");
+        let expected = format!(
+            "config.json: `vocab_size` is {rows}, but the vocabulary has 246 tokens: no text is \
+             ever turned into the last {more} rows of the embeddings"
+        );
+        assert_eq!(warned, [expected]);
+    }
+    let error = load(245).0.expect_err("a token without a row").to_string();
+    let expected = "config.json: `vocab_size` must be at least the size of the vocabulary (246), \
+                    got 245";
+    assert_eq!(error, expected);
 }

@@ -105,30 +105,6 @@ fn a_decoder_that_the_weights_cannot_fill_is_refused() {
 }
 
 #[test]
-fn weights_in_other_files_are_refused_with_a_way_out_and_are_not_opened() {
-    let dir = with_config(&tiny(), &[]);
-    let weights = dir.path().join(WEIGHTS);
-    let elsewhere = tempfile::tempdir().expect("a temporary folder");
-    let moved = elsewhere.path().join(WEIGHTS);
-    fs::copy(&weights, &moved).expect("a copy");
-    fs::remove_file(&weights).expect("a removed file");
-    for target in [
-        moved.display().to_string(),
-        "../../x".to_owned(),
-        "/dev/zero".to_owned(),
-    ] {
-        let index = json!({"weight_map": {"bert.embeddings.LayerNorm.bias": target}});
-        let path = dir.path().join("model.safetensors.index.json");
-        fs::write(path, index.to_string()).expect("a file");
-        assert_eq!(
-            refused(dir.path()),
-            "model.safetensors.index.json: weights in several files are not read: put them into \
-             one model.safetensors first (save_pretrained with max_shard_size)"
-        );
-    }
-}
-
-#[test]
 fn a_module_outside_of_the_folder_is_not_read() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for name in ["config.json", "vocab.txt", "tokenizer_config.json", WEIGHTS] {

@@ -34,6 +34,88 @@ fn wrong_flags_end_a_recipe_before_any_work_starts() {
         ),
         ("text_generation", "--temperature 0", "`temperature`"),
         ("text_generation", "--top-p 0", "`top_p`"),
+        (
+            "text_classification",
+            "--dev @d.tsv --dev-share 0.1",
+            "'--dev <DEV>'",
+        ),
+        (
+            "text_classification",
+            "--dev-share 1",
+            "above 0 and below 1",
+        ),
+        (
+            "text_classification",
+            "--max-train-samples 0",
+            "'--max-train-samples",
+        ),
+        (
+            "text_classification",
+            "--max-eval-samples 3",
+            "needs --dev or --dev-share",
+        ),
+        (
+            "text_classification",
+            "--max-predict-samples 3",
+            "--test <TEST>",
+        ),
+        ("text_classification", "--no-test-labels", "--test <TEST>"),
+        (
+            "text_classification",
+            "--on-bad-row ignore",
+            "[possible values: stop, skip]",
+        ),
+        (
+            "text_classification",
+            "--delimiter ab",
+            "expected one character, or tab",
+        ),
+        (
+            "text_classification",
+            "--quoting all",
+            "auto, none or minimal",
+        ),
+        (
+            "text_classification",
+            "--label-smoothing 0.1 --focal-gamma 2",
+            "'--focal-gamma",
+        ),
+        (
+            "text_classification",
+            "--label-smoothing 1",
+            "`label_smoothing`",
+        ),
+        ("text_classification", "--focal-gamma=-1", "`focal_gamma`"),
+        (
+            "text_classification",
+            "--problem-type regression --labels a,b",
+            "--labels is not of the problem type regression",
+        ),
+        (
+            "text_classification",
+            "--problem-type multi_label_classification --class-weights balanced",
+            "--class-weights is not of the problem type multi_label_classification",
+        ),
+        (
+            "masked_lm",
+            "--no-test-labels",
+            "unexpected argument '--no-test-labels'",
+        ),
+        (
+            "masked_lm",
+            "--labels a,b",
+            "unexpected argument '--labels'",
+        ),
+        (
+            "multiple_choice",
+            "--delimiter ;",
+            "unexpected argument '--delimiter'",
+        ),
+        (
+            "sentence_embeddings",
+            "--fresh-head",
+            "unexpected argument '--fresh-head'",
+        ),
     ] {
         let (status, errors) = bench.fails(recipe, &format!("{common} {flags}"));
         assert_eq!(status, 2, "{recipe} {flags}: {errors}");
@@ -41,6 +123,24 @@ fn wrong_flags_end_a_recipe_before_any_work_starts() {
         assert!(errors.contains(problem), "{flags}: {errors}");
         assert!(!errors.contains("panicked"), "{errors}");
         assert!(!bench.0.path().join("run").exists(), "{flags}");
+    }
+}
+
+#[test]
+fn flags_of_training_need_a_file_to_train_on() {
+    let bench = Bench::new(&[]);
+    let common = format!("--model {} --test @none.jsonl --out @run", model());
+    for (flags, problem) in [
+        ("--fresh-head", "--train <TRAIN>"),
+        ("--dev-share 0.1", "--train <TRAIN>"),
+        ("--max-train-samples 1", "--train <TRAIN>"),
+        ("--class-weights balanced", "--train <TRAIN>"),
+        ("--delimiter ;", "--delimiter is of tables with columns"),
+        ("--quoting none", "--quoting is of tables with columns"),
+    ] {
+        let (status, errors) = bench.fails("text_classification", &format!("{common} {flags}"));
+        assert_eq!(status, 2, "{flags}: {errors}");
+        assert!(errors.contains(problem), "{flags}: {errors}");
     }
 }
 

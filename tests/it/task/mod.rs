@@ -10,6 +10,7 @@ mod long_texts;
 mod masked_lm;
 mod multiple_choice;
 mod parity;
+mod published_folders;
 mod question_answerer;
 mod scores;
 mod sharing;

@@ -248,6 +248,26 @@ fn parts_of_speech_are_counted_by_word() {
     let metrics = evaluation.expect("an evaluation").metrics;
     assert!(metrics.contains_key("accuracy") && metrics.contains_key("f1_macro"));
     assert_eq!(tagger.main_metric(), "accuracy");
+    // Of two kinds of words, the numbers of one would be taken for those of entities.
+    let tagger = BertTokenClassifier::builder(tiny()).labels(["NOUN", "VERB"]);
+    let tagger = tagger.build().expect("a tagger");
+    let evaluation = tagger.evaluate(&vec![tagged("film was", "NOUN VERB")]);
+    let metrics = evaluation.expect("an evaluation").metrics;
+    for name in ["f1", "precision", "recall"] {
+        assert!(!metrics.contains_key(name), "{metrics:?}");
+    }
+}
+
+#[test]
+fn words_without_tokens_are_in_no_number() {
+    let tagger = tagger();
+    let metrics = |sentence: TaggedWords| {
+        let evaluation = tagger.evaluate(&vec![sentence]);
+        evaluation.expect("an evaluation").metrics
+    };
+    let mut sentence = tagged("good \u{7} film x", "B-PER I-PER O B-PER");
+    sentence.words[3].clear();
+    assert_eq!(metrics(sentence), metrics(tagged("good film", "B-PER O")));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::Command;
 use bertfit::{BertClassifier, Example, FineTuner, TrainConfig};
 use serde_json::{Value, json};
 
-use crate::fixture::{data, minilm, rows, tiny};
+use crate::encode::tokenizer_folders;
+use crate::fixture::{data, minilm, rows, tiny, with_config};
 
 fn transformers_agrees(model: std::path::PathBuf) {
     let Ok(python) = std::env::var("BERTFIT_PYTHON") else {
@@ -15,6 +16,7 @@ fn transformers_agrees(model: std::path::PathBuf) {
     };
     let mut classifier = BertClassifier::builder(model)
         .labels(["negative", "other", "positive"])
+        .fresh_head()
         .build()
         .expect("valid");
     let rows = rows();
@@ -45,13 +47,17 @@ fn transformers_agrees(model: std::path::PathBuf) {
         .predict_logits(&rows, &encoder, 1000)
         .expect("logits");
     let labels = classifier.predict(&rows).expect("predictions");
+    let encodings = encoder.encode(&rows).expect("encodings");
     let expected: Vec<Value> = rows
         .iter()
         .zip(&logits)
         .zip(labels.labels())
-        .map(|((row, logits), label)| {
+        .zip(&encodings)
+        .map(|(((row, logits), label), encoding)| {
             let logits = Vec::<f32>::try_from(logits).expect("three numbers");
-            json!({"text": row.text, "pair": row.pair, "logits": logits, "label": label})
+            let ids = &encoding.input_ids;
+            json!({"text": row.text, "pair": row.pair, "input_ids": ids, "logits": logits,
+                   "label": label})
         })
         .collect();
     let path = dir.path().join("rows.json");
@@ -75,4 +81,34 @@ fn transformers_loads_a_fitted_random_model_with_the_same_logits() {
 #[test]
 fn transformers_loads_a_fitted_real_model_with_the_same_logits() {
     transformers_agrees(minilm());
+}
+
+#[test]
+fn transformers_loads_a_fitted_model_that_the_other_release_has_saved() {
+    transformers_agrees(data("model/saved_by_5"));
+}
+
+#[test]
+fn transformers_loads_a_fitted_model_whatever_its_tokenizer_was_saved_as() {
+    for name in [
+        "accents_4",
+        "tokens_4",
+        "tokens_5",
+        "generic_4",
+        "generic_5",
+    ] {
+        let dir = with_config(&tiny(), &[]);
+        for file in [
+            "vocab.txt",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ] {
+            std::fs::remove_file(dir.path().join(file)).expect("a removed file");
+        }
+        let mut files = tokenizer_folders::files_of(name);
+        // That of the model stays.
+        files.shift_remove("config.json");
+        tokenizer_folders::write(&files, dir.path());
+        transformers_agrees(dir.path().to_owned());
+    }
 }

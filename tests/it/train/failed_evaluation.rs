@@ -41,10 +41,7 @@ impl FineTuner for Failing {
     fn metric(&self) -> Box<dyn Metric<Tensor>> {
         self.classifier.metric()
     }
-    fn answer_metrics(
-        &self,
-        _: &dyn Dataset<Item = Example>,
-    ) -> Result<BTreeMap<String, f64>> {
+    fn answer_metrics(&self, _: &dyn Dataset<Item = Example>) -> Result<BTreeMap<String, f64>> {
         let number = self.evaluations.replace(self.evaluations.get() + 1);
         match self.fails.filter(|(fails, _)| *fails == number) {
             None => Ok(BTreeMap::new()),
@@ -67,9 +64,10 @@ fn run(
         fails,
     };
     let checkpoints = Checkpoints::new(dir).every(every).resume(true);
-    let report = Trainer::new(config)?
-        .checkpoints(checkpoints)
-        .run(&mut model, &rows(), Some(&eight()))?;
+    let report =
+        Trainer::new(config)?
+            .checkpoints(checkpoints)
+            .run(&mut model, &rows(), Some(&eight()))?;
     Ok((report, weights(&model.classifier)))
 }
 
@@ -145,7 +143,10 @@ fn a_checkpoint_holds_the_evaluation_of_its_step() {
         assert_eq!(state["evaluated_at"], step);
         let history = state["log_history"].as_array().expect("a list");
         let last = history.last().expect("a record");
-        assert_eq!((&last["step"], last["eval_loss"].is_f64()), (&step.into(), true));
+        assert_eq!(
+            (&last["step"], last["eval_loss"].is_f64()),
+            (&step.into(), true)
+        );
         bertfit::checkpoint::verify(folder(dir.path(), step)).expect("a whole checkpoint");
     }
     assert_eq!(state(dir.path(), best)["best"]["global_step"], best);

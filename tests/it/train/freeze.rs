@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bertfit::tch::{Kind, Tensor};
 use bertfit::{
-    Backbone, BertClassifier, ClassCollator, ClassLoss, Example, FineTuner, Freeze, Inputs, Linear, Loss,
-    Result, TorchContext, TrainConfig, Warmup,
+    Backbone, BertClassifier, ClassCollator, ClassLoss, Example, FineTuner, Freeze, Inputs, Linear,
+    Loss, Result, TorchContext, TrainConfig, Warmup,
 };
 
 use super::trainer::{classifier, fast, run, weights};
@@ -251,25 +251,23 @@ fn what_a_head_moves_by_itself_belongs_to_the_best_evaluation_too() {
         .expect("a model");
     let collator = classifier().collator().expect("a collator");
     let mut model = Centred(backbone, head, collator, RefCell::new(mean));
-    // What is learnt is wrong for these rows, so that it gets worse.
-    let turned: Vec<Example> = eight()
-        .into_iter()
-        .map(|row| {
-            let label = if row.label == "good" { "bad" } else { "good" };
-            Example::new(row.text, label)
-        })
-        .collect();
+    // What is learnt is wrong of these rows, whose labels are the other ones.
+    let contrary = |row: Example| Example {
+        label: if row.label == "good" { "bad" } else { "good" }.to_owned(),
+        ..row
+    };
+    let dev: Vec<Example> = eight().into_iter().map(contrary).collect();
     let config = TrainConfig {
         epochs: 6.0,
         ..fast()
     };
-    let report = model.fit(&eight(), &turned, &config).expect("a run");
+    let report = model.fit(&eight(), &dev, &config).expect("a run");
     assert!(
         report.best_step < Some(report.global_step),
         "the last is the best"
     );
     assert!(model.3.borrow().abs().sum(Kind::Float).double_value(&[]) > 0.0);
-    let loss = model.evaluate(&turned).expect("an evaluation").loss;
+    let loss = model.evaluate(&dev).expect("an evaluation").loss;
     let best = report.best_metric.expect("a loss");
     assert!((loss - best).abs() < 1e-5, "{loss} {best}");
 }

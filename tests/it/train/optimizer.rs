@@ -195,7 +195,10 @@ fn a_rate_factor_that_is_no_number_is_refused() {
             format!("`rate factor` must be finite and at least 0, got {wrong} for `vector`");
         assert_eq!(refused.expect_err("no number").to_string(), expected);
     }
-    setting().optimizer.with_rate_factors(|_| 0.0).expect("factors");
+    setting()
+        .optimizer
+        .with_rate_factors(|_| 0.0)
+        .expect("factors");
 }
 
 #[test]

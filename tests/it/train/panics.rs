@@ -48,7 +48,11 @@ impl FineTuner for Panicking {
     reads_as_classifier!(0);
 
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        self.at(if train { Place::TrainingLogits } else { Place::Logits });
+        self.at(if train {
+            Place::TrainingLogits
+        } else {
+            Place::Logits
+        });
         self.0.logits(inputs, train)
     }
     fn loss(&self, logits: &Tensor, target: &Tensor) -> Result<Loss> {

@@ -1,0 +1,48 @@
+//! Which flag helps where a file or a model is not what it should be.
+
+use std::path::Path;
+
+use bertfit::{Error, RowProblem};
+
+use super::Common;
+
+/// A way out of an error, if a flag is one.
+pub fn hint(error: &Error, common: &Common) -> Option<&'static str> {
+    let is = |file: &Option<std::path::PathBuf>, path: &Path| file.as_deref() == Some(path);
+    match error {
+        Error::OtherHead { .. }
+        | Error::ModelConfig {
+            field: "problem_type",
+            ..
+        } => Some("--fresh-head gives the model a new one, for the labels of --train"),
+        Error::Line {
+            path,
+            problem: RowProblem::UnknownLabel { label, .. },
+            ..
+        } => Some(match label.as_str() {
+            "-1" if !is(&common.test, path) => {
+                "-1 is how a row without a gold label is marked: --on-bad-row skip leaves such \
+                 rows out; if it is a class, name it in --labels"
+            }
+            _ if is(&common.train, path) => {
+                "--fresh-head gives a fitted model a new head for the labels of --train, --labels \
+                 names the classes that files have names or ids of"
+            }
+            _ if is(&common.test, path) => {
+                "--labels names all classes, --no-test-labels predicts without looking at labels, \
+                 --on-bad-row skip leaves such rows out"
+            }
+            _ => "--labels names all classes, --on-bad-row skip leaves such rows out",
+        }),
+        Error::Line { path, problem, .. } if !matches!(problem, RowProblem::Changed) => {
+            Some(match is(&common.test, path) {
+                true => {
+                    "--on-bad-row skip leaves such rows out, --no-test-labels does not look at \
+                     labels"
+                }
+                false => "--on-bad-row skip leaves such rows out",
+            })
+        }
+        _ => None,
+    }
+}
