@@ -2,6 +2,7 @@
 
 mod choices;
 mod compressed;
+mod conll_u;
 mod dataset;
 mod dialects;
 mod examples;
