@@ -18,6 +18,8 @@ unsafe extern "C" {
     fn bertfit_path() -> std::ffi::c_int;
     fn bertfit_attention(
         inputs: *const *const C_tensor,
+        asking: *const C_tensor,
+        queries: *const i64,
         rows: *const i64,
         count: usize,
         heads: i64,
@@ -95,13 +97,18 @@ pub(crate) type Dense<'a> = (&'a Tensor, &'a Tensor);
 /// The first token of a row in a matrix of tokens, and its length.
 pub(crate) type Row = [i64; 2];
 
+/// Tokens that attend to those of their rows, `[Q, H]`, and where those of each row are.
+pub(crate) type Asking<'a> = (&'a Tensor, &'a [Row]);
+
 /// Self-attention of `x`, `[T, H]`, by the dense layers of query, key and value, to `[T, H]`
-/// of the same kind; zero for tokens that belong to no row.
+/// of the same kind, or to `[Q, H]` where not all tokens are `asking`; zero for tokens that belong
+/// to no row.
 ///
 /// # Errors
 /// When a size or a kind is not as said, or a row lies outside the tokens.
 pub(crate) fn attention(
     x: &Tensor,
+    asking: Option<Asking>,
     [query, key, value]: [Dense; 3],
     rows: &[Row],
     heads: i64,
@@ -109,15 +116,27 @@ pub(crate) fn attention(
 ) -> Result<Tensor, TchError> {
     let x = x.f_contiguous()?;
     let inputs = [&x, query.0, query.1, key.0, key.1, value.0, value.1];
-    let rows = rows.as_flattened();
+    let (asking, queries) = match asking {
+        Some((tokens, queries)) if queries.len() == rows.len() => {
+            (Some(tokens.f_contiguous()?), queries)
+        }
+        Some(_) => return Err(TchError::Shape("rows and queries do not match".to_owned())),
+        None => (None, rows),
+    };
+    let asking: *const C_tensor = match &asking {
+        Some(tokens) => tokens.as_ptr() as _,
+        None => std::ptr::null(),
+    };
     let mut results = called(&inputs, |inputs, context| {
-        // SAFETY: seven tensors and `rows.len() / 2` pairs outlive the call; `take` gets the
+        // SAFETY: all tensors, and as many pairs of both kinds, outlive the call; `take` gets the
         // `context` that it expects.
         unsafe {
             bertfit_attention(
                 inputs,
-                rows.as_ptr(),
-                rows.len() / 2,
+                asking,
+                queries.as_flattened().as_ptr(),
+                rows.as_flattened().as_ptr(),
+                rows.len(),
                 heads,
                 dropout,
                 take,

@@ -241,8 +241,8 @@ impl FineTuner for BertEmbedder {
 
     /// The vectors of the rows, `[B, H]`.
     fn logits(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
-        let hidden = self.backbone.encoder().hidden(inputs, train)?; // [B, L, H]
-        let pooled = self.pooling.apply(&hidden, inputs).doing("pooling")?;
+        let encoder = self.backbone.encoder();
+        let pooled = self.pooling.of(encoder, inputs, train)?;
         match self.normalize {
             true => unit(&pooled).doing("normalising embeddings"),
             false => Ok(pooled),

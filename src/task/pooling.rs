@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::encode::{Inputs, LOWEST};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TorchContext};
+use crate::model::BertEncoder;
 
 /// How one vector is made of a text's tokens, special tokens included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,21 +38,28 @@ impl FromStr for Pooling {
 }
 
 impl Pooling {
-    /// Hidden states `[B, L, H]` to vectors `[B, H]`.
-    pub(super) fn apply(self, hidden: &Tensor, inputs: &Inputs) -> Result<Tensor, TchError> {
-        let mask = inputs.attention_mask().f_unsqueeze(-1)?; // [B, L, 1]
-        match self {
-            Self::Cls => hidden.f_select(1, 0),
-            Self::Mean => {
-                let mask = mask.f_to_kind(hidden.kind())?;
-                let sum = hidden.f_mul(&mask)?.f_sum_dim_intlist(1, false, None)?;
-                let tokens = mask.f_sum_dim_intlist(1, false, None)?;
-                sum.f_div(&tokens.f_clamp_min(1.0)?)
-            }
-            Self::Max => {
-                let padding = mask.f_to_kind(Kind::Bool)?.f_logical_not()?;
-                hidden.f_masked_fill(&padding, LOWEST)?.f_amax(1, false)
-            }
-        }
+    /// The vectors of rows, `[B, H]`.
+    pub(super) fn of(self, encoder: &BertEncoder, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        let pool = match self {
+            Self::Cls => return encoder.first(inputs, train),
+            Self::Mean => mean,
+            Self::Max => largest,
+        };
+        let hidden = encoder.hidden(inputs, train)?;
+        let mask = inputs.attention_mask().f_unsqueeze(-1); // [B, L, 1]
+        mask.and_then(|mask| pool(&hidden, &mask)).doing("pooling")
     }
+}
+
+/// Hidden states `[B, L, H]` and a mask `[B, L, 1]` to `[B, H]`.
+fn mean(hidden: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+    let mask = mask.f_to_kind(hidden.kind())?;
+    let sum = hidden.f_mul(&mask)?.f_sum_dim_intlist(1, false, None)?;
+    let tokens = mask.f_sum_dim_intlist(1, false, None)?;
+    sum.f_div(&tokens.f_clamp_min(1.0)?)
+}
+
+fn largest(hidden: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+    let padding = mask.f_to_kind(Kind::Bool)?.f_logical_not()?;
+    hidden.f_masked_fill(&padding, LOWEST)?.f_amax(1, false)
 }

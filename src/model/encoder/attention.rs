@@ -52,40 +52,72 @@ impl Attention {
         }
     }
 
-    /// `[T, H]` to `[T, H]`
-    pub(super) fn forward(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
+    /// `[T, H]` to `[T, H]`; where only a token of each row is `asking`, `[B, H]`, to `[B, H]`.
+    pub(super) fn forward(
+        &self,
+        state: &Tensor,
+        asking: Option<&Tensor>,
+        layout: &Layout,
+        train: bool,
+    ) -> Result<Tensor> {
         // Once, instead of once for each of the three.
         let state = match Autocast::is_on(state.device()) {
             true => &state.f_to_kind(Kind::BFloat16).doing("choosing bfloat16")?,
             false => state,
         };
-        let sizes: Vec<i64> = layout.groups().iter().map(Group::tokens).collect();
-        let parts = |dense: &Linear| {
+        let parts = |dense: &Linear, state: &Tensor, sizes: &[i64]| {
             let all = dense.forward(state)?; // [T, H]
             let parts = match sizes.len() {
                 1 => Ok(vec![all]),
-                _ => all.f_split_with_sizes(&sizes[..], 0),
+                _ => all.f_split_with_sizes(sizes, 0),
             };
             parts.doing("splitting rows")
         };
-        let (queries, keys, values) = (parts(&self.query)?, parts(&self.key)?, parts(&self.value)?);
+        let sizes: Vec<i64> = layout.groups().iter().map(Group::tokens).collect();
+        let (keys, values) = (
+            parts(&self.key, state, &sizes)?,
+            parts(&self.value, state, &sizes)?,
+        );
+        let queries = match asking {
+            None => parts(&self.query, state, &sizes)?,
+            Some(asking) => {
+                let asking = layout.in_groups(asking).doing("sorting rows")?;
+                parts(&self.query, &asking, &layout.rows_of_groups())?
+            }
+        };
         let dropout = if train { self.dropout } else { 0.0 };
         let mixed = layout
             .groups()
             .iter()
             .zip(queries.iter().zip(&keys).zip(&values))
             .map(|(group, ((query, key), value))| self.attend(group, [query, key, value], dropout));
-        mixed
-            .collect::<Result<Vec<_>, _>>()
-            .and_then(joined)
-            .doing("attending")
+        let mixed = mixed.collect::<Result<Vec<_>, _>>().and_then(joined);
+        match asking {
+            None => mixed,
+            Some(_) => mixed.and_then(|mixed| layout.in_rows(&mixed)),
+        }
+        .doing("attending")
     }
 
     /// The same in one operation, for rows whose lengths are known.
-    pub(super) fn fused(&self, x: &Tensor, rows: &[Row], train: bool) -> Result<Tensor> {
+    pub(super) fn fused(
+        &self,
+        x: &Tensor,
+        asking: Option<&Tensor>,
+        (rows, layout): (&[Row], &Layout),
+        train: bool,
+    ) -> Result<Tensor> {
         let dense = [self.query.parts(), self.key.parts(), self.value.parts()];
         let dropout = if train { self.dropout } else { 0.0 };
-        fused::attention(x, dense, rows, self.heads, dropout).doing("attending")
+        let attend = |asking, rows| fused::attention(x, asking, dense, rows, self.heads, dropout);
+        match asking {
+            None => attend(None, rows),
+            Some(first) => {
+                let queries = layout.first_rows(rows);
+                attend(Some((first, &queries)), &rows[..queries.len()])
+            }
+        }
+        .doing("attending")
     }
 
     pub(in crate::model) fn is_trained(&self) -> bool {
@@ -94,16 +126,17 @@ impl Attention {
             .any(Linear::is_trained)
     }
 
-    /// Query, key and value of a group, `[T, H]` each, to `[T, H]`.
+    /// Query, key and value of a group, `[T, H]` each, to as many rows as the query has.
     fn attend(&self, group: &Group, parts: [&Tensor; 3], dropout: f64) -> Result<Tensor, TchError> {
         let heads = |x: &Tensor| {
-            x.f_view([group.rows, group.length, self.heads, self.head_size])?
+            x.f_view([group.rows, -1, self.heads, self.head_size])?
                 .f_transpose(1, 2) // [B, heads, L, head_size]
         };
         let [query, key, value] = parts;
+        let tokens = query.size()[0];
         let (query, key, value) = (heads(query)?, heads(key)?, heads(value)?);
         let mixed = attend([&query, &key, &value], group.bias.as_ref(), dropout)?;
-        mixed.f_transpose(1, 2)?.f_reshape([group.tokens(), -1])
+        mixed.f_transpose(1, 2)?.f_reshape([tokens, -1])
     }
 }
 

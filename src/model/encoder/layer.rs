@@ -40,10 +40,32 @@ impl State {
         })
     }
 
+    /// That of the first token of each row, `[B, H]`.
+    fn of_first_tokens(&self, layout: &Layout) -> Result<Self> {
+        let of = |state: &Tensor| {
+            let first = layout.first_tokens(state);
+            first.doing("taking the first token")
+        };
+        Ok(Self {
+            full: of(&self.full)?,
+            short: self.short.as_ref().map(of).transpose()?,
+        })
+    }
+
     /// In the numbers of products.
     fn for_products(&self) -> &Tensor {
         self.short.as_ref().unwrap_or(&self.full)
     }
+}
+
+/// The tokens whose state after a layer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// `[T, H]`
+    All,
+    /// That of each row, `[B, H]`. The others are attended to, but nothing else is computed of
+    /// them.
+    First,
 }
 
 #[derive(Debug)]
@@ -80,11 +102,17 @@ impl Layer {
         }
     }
 
-    /// `[T, H]` to `[T, H]`
-    pub(super) fn forward(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
+    /// `[T, H]` to `[T, H]`, or to `[B, H]`.
+    pub(super) fn forward(
+        &self,
+        state: &State,
+        layout: &Layout,
+        wanted: Wanted,
+        train: bool,
+    ) -> Result<State> {
         match self.is_fused(&state.full) {
-            true => self.fused(state, layout, train),
-            false => State::new(self.operators(&state.full, layout, train)?),
+            true => self.fused(state, layout, wanted, train),
+            false => State::new(self.operators(&state.full, layout, wanted, train)?),
         }
     }
 
@@ -96,12 +124,24 @@ impl Layer {
     }
 
     /// By a few operations of our own.
-    fn fused(&self, state: &State, layout: &Layout, train: bool) -> Result<State> {
+    fn fused(
+        &self,
+        state: &State,
+        layout: &Layout,
+        wanted: Wanted,
+        train: bool,
+    ) -> Result<State> {
         let x = state.for_products();
-        let attended = match layout.rows_up_to(LONGEST_ROW) {
-            Some(rows) => self.attention.fused(x, rows, train)?,
-            None => self.attention.forward(x, layout, train)?,
+        let first = match wanted {
+            Wanted::All => None,
+            Wanted::First => Some(state.of_first_tokens(layout)?),
         };
+        let asking = first.as_ref().map(State::for_products);
+        let attended = match layout.rows_up_to(LONGEST_ROW) {
+            Some(rows) => self.attention.fused(x, asking, (rows, layout), train)?,
+            None => self.attention.forward(x, asking, layout, train)?,
+        };
+        let state = first.as_ref().unwrap_or(state);
         let state = self.attention_output.fused(&attended, &state.full, train)?;
         self.feed_fused(&state, train)
     }
@@ -112,9 +152,25 @@ impl Layer {
         self.output.fused(&wide, &state.full, train)
     }
 
-    /// By libtorch's operators, `[T, H]` to `[T, H]`.
-    fn operators(&self, state: &Tensor, layout: &Layout, train: bool) -> Result<Tensor> {
-        let attended = self.attention.forward(state, layout, train)?;
+    /// By libtorch's operators, `[T, H]` to `[T, H]`, or to `[B, H]`.
+    fn operators(
+        &self,
+        state: &Tensor,
+        layout: &Layout,
+        wanted: Wanted,
+        train: bool,
+    ) -> Result<Tensor> {
+        let first = match wanted {
+            Wanted::All => None,
+            Wanted::First => {
+                let first = layout.first_tokens(state);
+                Some(first.doing("taking the first token")?)
+            }
+        };
+        let attended = self
+            .attention
+            .forward(state, first.as_ref(), layout, train)?;
+        let state = first.as_ref().unwrap_or(state);
         let state = self.attention_output.operators(&attended, state, train)?;
         self.feed_operators(&state, train)
     }

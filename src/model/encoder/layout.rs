@@ -46,6 +46,8 @@ pub(crate) struct Layout {
     tokens: usize,
     /// The first token of each row.
     firsts: Tensor, // [B]
+    /// The rows in the order of the groups, and the place of each row in it; none if it is theirs.
+    order: Option<[Tensor; 2]>, // [B]
     groups: Vec<Group>,
     /// Where each row's tokens are, if its length is known.
     rows: Option<Vec<Row>>,
@@ -112,6 +114,7 @@ impl Layout {
             places: None,
             tokens: (batch * length) as usize,
             firsts: rows.f_mul_scalar(length)?,
+            order: None,
             groups: vec![group],
             rows: of_rows,
         })
@@ -119,15 +122,17 @@ impl Layout {
 
     /// Rows of the same length side by side, longest first.
     fn packed(lengths: &[usize], longest: i64) -> Result<Self, TchError> {
-        let mut order: Vec<usize> = (0..lengths.len()).collect();
-        order.sort_by_key(|&row| Reverse(lengths[row]));
+        let mut order: Vec<i64> = (0..lengths.len() as i64).collect();
+        order.sort_by_key(|&row| Reverse(lengths[row as usize]));
+        let mut ranks = vec![0_i64; lengths.len()];
         let mut places = Vec::with_capacity(lengths.iter().sum());
         let mut firsts = vec![0_i64; lengths.len()];
         let mut groups: Vec<Group> = Vec::new();
-        for row in order {
+        for (rank, &row) in (0..).zip(&order) {
+            let (first, row) = (row * longest, row as usize);
+            ranks[row] = rank;
             firsts[row] = places.len() as i64;
             let length = lengths[row] as i64;
-            let first = row as i64 * longest;
             places.extend(first..first + length);
             match groups.last_mut() {
                 Some(group) if group.length == length => group.rows += 1,
@@ -158,6 +163,7 @@ impl Layout {
             batch: lengths.len() as i64,
             length: longest,
             places: Some(Tensor::f_from_slice(&places)?),
+            order: Some([Tensor::f_from_slice(&order)?, Tensor::f_from_slice(&ranks)?]),
             firsts: Tensor::f_from_slice(&firsts)?,
             groups,
         })
@@ -174,6 +180,7 @@ impl Layout {
             tokens: self.tokens,
             places: self.places.as_ref().map(Tensor::shallow_clone),
             firsts: self.firsts.shallow_clone(),
+            order: (self.order.as_ref()).map(|order| order.each_ref().map(Tensor::shallow_clone)),
             groups: self.groups.iter().map(group).collect(),
             rows: self.rows.clone(),
         }
@@ -183,10 +190,41 @@ impl Layout {
         &self.groups
     }
 
+    /// The rows of each group of the batch; the tokens after them are of none.
+    pub(super) fn rows_of_groups(&self) -> Vec<i64> {
+        let mut left = self.batch;
+        let rows = self.groups.iter().map(|group| group.rows);
+        rows.take_while(|rows| std::mem::replace(&mut left, left - rows) > 0)
+            .collect()
+    }
+
+    /// What each row of the batch has, `[B, …]`, in the order of the groups.
+    pub(super) fn in_groups(&self, of_rows: &Tensor) -> Result<Tensor, TchError> {
+        match &self.order {
+            Some([order, _]) => of_rows.f_index_select(0, order),
+            None => Ok(of_rows.shallow_clone()),
+        }
+    }
+
+    /// The same the other way round.
+    pub(super) fn in_rows(&self, of_groups: &Tensor) -> Result<Tensor, TchError> {
+        match &self.order {
+            Some([_, ranks]) => of_groups.f_index_select(0, ranks),
+            None => Ok(of_groups.shallow_clone()),
+        }
+    }
+
     /// Where the tokens of each row are, if no row is longer than this many.
     pub(super) fn rows_up_to(&self, longest: i64) -> Option<&[Row]> {
         let rows = self.rows.as_deref()?;
         rows.iter().all(|row| row[1] <= longest).then_some(rows)
+    }
+
+    /// Where the first tokens of the rows of the batch are among themselves; none of a row of none.
+    pub(super) fn first_rows(&self, rows: &[Row]) -> Vec<Row> {
+        let rows = (0..).zip(rows).take(self.batch as usize);
+        rows.map(|(row, &[_, length])| [row, length.min(1)])
+            .collect()
     }
 
     /// What the matrix's tokens have in a padded `[B, L, …]`: `[T, …]`.

@@ -14,9 +14,9 @@ use tch::nn::Path;
 
 pub(super) use self::attention::{Attention, attend};
 pub(super) use self::embeddings::Embeddings;
-use self::layer::State;
 pub(crate) use self::layer::{LONGEST_ROW, is_fused};
 pub(super) use self::layer::{Layer, Output};
+use self::layer::{State, Wanted};
 use self::layout::Layout;
 pub(crate) use self::layout::matrix_tokens;
 pub(super) use self::tape::Tape;
@@ -66,7 +66,7 @@ impl BertEncoder {
     /// When libtorch refuses the inputs.
     pub fn hidden(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         let layout = Layout::of(inputs)?;
-        let state = self.run(inputs, &layout, train, None)?;
+        let state = self.run(inputs, &layout, Wanted::All, train, None)?;
         by_row(&state, &layout)
     }
 
@@ -78,7 +78,7 @@ impl BertEncoder {
     pub fn hidden_states(&self, inputs: &Inputs, train: bool) -> Result<Vec<Tensor>> {
         let layout = Layout::of(inputs)?;
         let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let _ = self.run(inputs, &layout, train, Some(&mut states))?;
+        let _ = self.run(inputs, &layout, Wanted::All, train, Some(&mut states))?;
         Ok(states)
     }
 
@@ -88,10 +88,17 @@ impl BertEncoder {
     /// # Errors
     /// When libtorch refuses the inputs.
     pub fn pooled(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
+        self.pool_first(self.first(inputs, train)?)
+    }
+
+    /// The hidden state of the first token (`[CLS]`) after the last layer, `[B, H]`. That layer is
+    /// computed for this token alone.
+    ///
+    /// # Errors
+    /// When libtorch refuses the inputs.
+    pub fn first(&self, inputs: &Inputs, train: bool) -> Result<Tensor> {
         let layout = Layout::of(inputs)?;
-        let state = self.run(inputs, &layout, train, None)?;
-        let first = layout.first_tokens(&state);
-        self.pool_first(first.doing("taking the first token")?)
+        self.run(inputs, &layout, Wanted::First, train, None)
     }
 
     /// The pooled output `[B, H]` of hidden states `[B, L, H]`.
@@ -114,7 +121,7 @@ impl BertEncoder {
         let layout = Layout::of(inputs)?;
         let mut state = State::new(self.embeddings.forward(inputs, &layout, false)?)?;
         for layer in &self.layers[..layers] {
-            state = layer.forward(&state, &layout, false)?;
+            state = layer.forward(&state, &layout, Wanted::All, false)?;
         }
         by_row(&state.full, &layout)
     }
@@ -161,12 +168,13 @@ impl BertEncoder {
         &self.tape
     }
 
-    /// The last state `[T, H]`; `states` gets all of them as `[B, L, H]`. Layers whose
+    /// The last state, of the tokens that are wanted; `states` gets all of them as `[B, L, H]`. Layers whose
     /// output is known are skipped, or run without dropout where their states are wanted.
     fn run(
         &self,
         inputs: &Inputs,
         layout: &Layout,
+        wanted: Wanted,
         train: bool,
         mut states: Option<&mut Vec<Tensor>>,
     ) -> Result<Tensor> {
@@ -195,21 +203,32 @@ impl BertEncoder {
         let mut state = State::new(state)?;
         for (number, layer) in self.layers.iter().enumerate().skip(done) {
             let train = train && known.is_none_or(|known| number >= known.layers);
+            let wanted = match number + 1 == self.layers.len() {
+                true => wanted,
+                false => Wanted::All,
+            };
             state = match checkpointing && train {
                 true => {
                     let is_trained = layer.is_trained();
                     let (layer, layout) = (layer.shared(), layout.shallow_clone());
                     let again = move |input: &Tensor| {
                         let state = State::new(input.shallow_clone())?;
-                        Ok(layer.forward(&state, &layout, true)?.full)
+                        Ok(layer.forward(&state, &layout, wanted, true)?.full)
                     };
                     State::new(self.tape.forward(state.full, is_trained, again)?)?
                 }
-                false => layer.forward(&state, layout, train)?,
+                false => layer.forward(&state, layout, wanted, train)?,
             };
             see(&state.full)?;
         }
-        Ok(state.full)
+        match wanted {
+            // The last layer's output is known.
+            Wanted::First if done == self.layers.len() => {
+                let first = layout.first_tokens(&state.full);
+                first.doing("taking the first token")
+            }
+            Wanted::First | Wanted::All => Ok(state.full),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 #include "../guard.h"
 
-DOOR char* bertfit_attention(const at::Tensor* const*, const int64_t*, size_t, int64_t, double,
-                             Take, void*) {
+DOOR char* bertfit_attention(const at::Tensor* const*, const at::Tensor*, const int64_t*,
+                             const int64_t*, size_t, int64_t, double, Take, void*) {
     return copy_of("no fused layers with this compiler");
 }
 

@@ -9,8 +9,13 @@ namespace {
 
 #ifdef BF16_UNITS
 
-// A row that does not fill the words of bfloat16's units is faster in float32.
-bool by_unit(const Unit& unit) { return unit.row.length > PAIRED && path() >= Path::Bf16Dots; }
+// A row that does not fill the words of bfloat16's units is faster in float32, as are a few
+// queries.
+bool by_unit(const Unit& unit) {
+    const bool all_ask = unit.queries.first == unit.row.first &&
+                         unit.queries.length == unit.row.length;
+    return all_ask && unit.row.length > PAIRED && path() >= Path::Bf16Dots;
+}
 
 int64_t short_room(int64_t length, int64_t head_size) {
     const int64_t room = room_for_head(length, head_size), short_room =

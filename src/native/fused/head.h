@@ -19,13 +19,13 @@ INLINE int64_t room_for_head(int64_t length, int64_t head_size) {
            room_for_mask(QUERIES_AT_ONCE * tokens) + PADDING;
 }
 
-// The head's part of a matrix, `[L, padded size]`, zeros where it is padded.
+// The head's part of a row of a matrix, `[L, padded size]`, zeros where it is padded.
 template <typename E>
-INLINE const float* read(const Unit& unit, Room& room, const Matrix<E>& matrix) {
+INLINE const float* read(const Unit& unit, const Row& row, Room& room, const Matrix<E>& matrix) {
     const int64_t size = unit.head_size, columns = padded(size);
-    float* to = room.matrix(unit.row.length, columns);
-    for (int64_t i = 0; i < unit.row.length; ++i) {
-        const E* from = unit.place(matrix, i);
+    float* to = room.matrix(row.length, columns);
+    for (int64_t i = 0; i < row.length; ++i) {
+        const E* from = unit.place(matrix, row, i);
         for (int64_t d = 0; d < columns; d += WIDTH) {
             Floats z = load_some(from + d, size - d);
             if (matrix.bias != nullptr)
@@ -39,11 +39,11 @@ INLINE const float* read(const Unit& unit, Room& room, const Matrix<E>& matrix) 
 // Writes rows of `[…, padded size]` to the head's part of a matrix, times a number each where
 // `factors` are given.
 template <typename E>
-INLINE void write(const Unit& unit, const float* from, int64_t first, int64_t count,
-                  const float* factors, const Matrix<E>& matrix) {
+INLINE void write(const Unit& unit, const Row& row, const float* from, int64_t first,
+                  int64_t count, const float* factors, const Matrix<E>& matrix) {
     const int64_t size = unit.head_size, columns = padded(size);
     for (int64_t i = 0; i < count; ++i) {
-        E* to = unit.place(matrix, first + i);
+        E* to = unit.place(matrix, row, first + i);
         const Floats factor = all(factors == nullptr ? 1.0f : factors[i]);
         for (int64_t d = 0; d < size; d += WIDTH)
             store_some(to + d, load(from + i * columns + d) * factor, size - d);
@@ -51,8 +51,8 @@ INLINE void write(const Unit& unit, const float* from, int64_t first, int64_t co
 }
 
 // Panels `[size / 16, L, 16]` of `[L, padded size]`: a right factor whose sum is along tokens.
-INLINE Panels by_tokens(const Unit& unit, Room& room, const float* from) {
-    const int64_t length = unit.row.length, columns = padded(unit.head_size);
+INLINE Panels by_tokens(const Unit& unit, int64_t length, Room& room, const float* from) {
+    const int64_t columns = padded(unit.head_size);
     float* to = room.matrix(length, columns);
     for (int64_t panel = 0; panel < columns; panel += PANEL)
         for (int64_t i = 0; i < length; ++i)
@@ -101,15 +101,16 @@ INLINE float exponentials(const Unit& unit, float* row) {
 
 template <typename E>
 INLINE void attend(const Unit& unit, Room room, const Matrix<E> parts[3], const Matrix<E>& mixed) {
-    const int64_t length = unit.row.length, columns = padded(length), size = padded(unit.head_size);
-    const float* query = read(unit, room, parts[0]);
-    const Panels key = by_size(unit, room, read(unit, room, parts[1]));
-    const Panels value = by_tokens(unit, room, read(unit, room, parts[2]));
+    const Row &queries = unit.queries, &row = unit.row;
+    const int64_t length = row.length, columns = padded(length), size = padded(unit.head_size);
+    const float* query = read(unit, queries, room, parts[0]);
+    const Panels key = by_size(unit, room, read(unit, row, room, parts[1]));
+    const Panels value = by_tokens(unit, length, room, read(unit, row, room, parts[2]));
     float* scores = room.matrix(QUERIES_AT_ONCE, columns);
     float* mix = room.matrix(QUERIES_AT_ONCE, size);
     float* drawn = room.matrix(1, room_for_mask(QUERIES_AT_ONCE * columns));
-    for (int64_t first = 0; first < length; first += QUERIES_AT_ONCE) {
-        const int64_t count = at_most(length - first, QUERIES_AT_ONCE);
+    for (int64_t first = 0; first < queries.length; first += QUERIES_AT_ONCE) {
+        const int64_t count = at_most(queries.length - first, QUERIES_AT_ONCE);
         product({query + first * size, size, 1}, key, scores, columns, count, columns,
                 unit.head_size);
         const float* factors = factors_of(unit, first, count, drawn);
@@ -121,7 +122,7 @@ INLINE void attend(const Unit& unit, Room room, const Matrix<E> parts[3], const 
                 store(row + j, load(row + j) * load(factors + i * columns + j));
         }
         product({scores, columns, 1}, value, mix, size, count, size, length);
-        write(unit, mix, first, count, one_over, mixed);
+        write(unit, queries, mix, first, count, one_over, mixed);
     }
 }
 
@@ -129,22 +130,27 @@ INLINE void attend(const Unit& unit, Room room, const Matrix<E> parts[3], const 
 template <typename E>
 INLINE void attend_backward(const Unit& unit, Room room, const Matrix<E> parts[3],
                             const Matrix<E>& gradient, const Matrix<E> gradients[3]) {
-    const int64_t length = unit.row.length, columns = padded(length), size = padded(unit.head_size);
-    const float* query = read(unit, room, parts[0]);
-    const float* mix = read(unit, room, gradient);
-    const float* keys = read(unit, room, parts[1]);
-    const Panels key_by_size = by_size(unit, room, keys), key = by_tokens(unit, room, keys);
-    const Panels value_by_size = by_size(unit, room, read(unit, room, parts[2]));
-    const Panels query_by_tokens = by_tokens(unit, room, query);
-    const Panels mix_by_tokens = by_tokens(unit, room, mix);
+    const Row &queries = unit.queries, &row = unit.row;
+    const int64_t length = row.length, columns = padded(length), size = padded(unit.head_size);
+    const float* query = read(unit, queries, room, parts[0]);
+    const float* mix = read(unit, queries, room, gradient);
+    const float* keys = read(unit, row, room, parts[1]);
+    const Panels key_by_size = by_size(unit, room, keys), key = by_tokens(unit, length, room, keys);
+    const Panels value_by_size = by_size(unit, room, read(unit, row, room, parts[2]));
+    const Panels query_by_tokens = by_tokens(unit, queries.length, room, query);
+    const Panels mix_by_tokens = by_tokens(unit, queries.length, room, mix);
     float* of_keys = room.matrix(length, size);
     float* of_values = room.matrix(length, size);
     float* of_queries = room.matrix(QUERIES_AT_ONCE, size);
     float* shares = room.matrix(QUERIES_AT_ONCE, columns);  // then times their factors
     float* slopes = room.matrix(QUERIES_AT_ONCE, columns);
     float* drawn = room.matrix(1, room_for_mask(QUERIES_AT_ONCE * columns));
-    for (int64_t first = 0; first < length; first += QUERIES_AT_ONCE) {
-        const int64_t count = at_most(length - first, QUERIES_AT_ONCE);
+    for (int64_t i = 0; queries.length == 0 && i < length * size; i += WIDTH) {
+        store(of_keys + i, Floats{});
+        store(of_values + i, Floats{});
+    }
+    for (int64_t first = 0; first < queries.length; first += QUERIES_AT_ONCE) {
+        const int64_t count = at_most(queries.length - first, QUERIES_AT_ONCE);
         product({query + first * size, size, 1}, key_by_size, shares, columns, count, columns,
                 unit.head_size);
         product({mix + first * size, size, 1}, value_by_size, slopes, columns, count, columns,
@@ -172,7 +178,7 @@ INLINE void attend_backward(const Unit& unit, Room room, const Matrix<E> parts[3
             }
         }
         product({slopes, columns, 1}, key, of_queries, size, count, size, length);
-        write(unit, of_queries, first, count, nullptr, gradients[0]);
+        write(unit, queries, of_queries, first, count, nullptr, gradients[0]);
         const auto from = [&](Panels panels) {
             return Panels{panels.x + first * PANEL, panels.stride};
         };
@@ -183,8 +189,8 @@ INLINE void attend_backward(const Unit& unit, Room room, const Matrix<E> parts[3
         add(slopes, from(query_by_tokens), of_keys);
         add(shares, from(mix_by_tokens), of_values);
     }
-    write(unit, of_keys, 0, length, nullptr, gradients[1]);
-    write(unit, of_values, 0, length, nullptr, gradients[2]);
+    write(unit, row, of_keys, 0, length, nullptr, gradients[1]);
+    write(unit, row, of_values, 0, length, nullptr, gradients[2]);
 }
 
 // Adds up the columns of a matrix `[T, H]`.

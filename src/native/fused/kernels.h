@@ -35,17 +35,18 @@ struct Matrix {
     const float* bias;
 };
 
-// One head of one row.
+// One head of one row: its tokens, and those of them whose queries are asked, which may lie in
+// a matrix of their own.
 struct Unit {
     int64_t head_size;
     float scale;
     Dropout dropout;
-    Row row;
+    Row queries, row;
     int64_t head, number;
 
-    // Where the head's part of a token is.
+    // Where the head's part of a token is, of one of the two.
     template <typename E>
-    INLINED E* place(const Matrix<E>& matrix, int64_t token) const {
+    INLINED E* place(const Matrix<E>& matrix, const Row& row, int64_t token) const {
         return matrix.x + (row.first + token) * matrix.stride + head * head_size;
     }
 };

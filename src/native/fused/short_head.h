@@ -47,7 +47,7 @@ SHORT Floats power_of_two(Floats x) {
 SHORT Floats some_of(const Unit& unit, const Matrix<Short>& matrix, int64_t token, int64_t at) {
     const int64_t left = unit.head_size - at;
     if (token >= unit.row.length || left <= 0) return Floats{};
-    const Floats x = load_some(unit.place(matrix, token) + at, left);
+    const Floats x = load_some(unit.place(matrix, unit.row, token) + at, left);
     if (matrix.bias == nullptr) return x;
     return x + load_some(matrix.bias + unit.head * unit.head_size + at, left);
 }
@@ -157,7 +157,7 @@ SHORT void short_attend(const Unit& unit, Room room, const Matrix<Short> parts[3
         }
         product({shares, tokens / 2}, value, {mix, columns}, {rows, columns, tokens / 2}, false);
         for (int64_t i = 0; i < count; ++i) {
-            Short* to = unit.place(mixed, first + i);
+            Short* to = unit.place(mixed, unit.row, first + i);
             for (int64_t d = 0; d < unit.head_size; d += WIDTH)
                 store_some(to + d, load(mix + i * columns + d) * one_over[i], unit.head_size - d);
         }
@@ -236,7 +236,7 @@ SHORT void short_attend_backward(const Unit& unit, Room room, const Matrix<Short
         product({slope_words, tokens / 2}, key_pairs, {of_query, columns},
                 {rows, columns, tokens / 2}, false);
         for (int64_t i = 0; i < count; ++i) {
-            Short* to = unit.place(gradients[0], first + i);
+            Short* to = unit.place(gradients[0], unit.row, first + i);
             for (int64_t d = 0; d < unit.head_size; d += WIDTH)
                 store_some(to + d, load(of_query + i * columns + d), unit.head_size - d);
         }
@@ -246,9 +246,9 @@ SHORT void short_attend_backward(const Unit& unit, Room room, const Matrix<Short
         product({mix_pairs.words + first / 2, mix_pairs.row}, {share_pairs, tokens},
                 {of_value, tokens}, size, first > 0);
     }
-    write(unit, turned(room, {of_key, tokens}, columns, tokens).words, 0, length, nullptr,
+    write(unit, unit.row, turned(room, {of_key, tokens}, columns, tokens).words, 0, length, nullptr,
           gradients[1]);
-    write(unit, turned(room, {of_value, tokens}, columns, tokens).words, 0, length, nullptr,
+    write(unit, unit.row, turned(room, {of_value, tokens}, columns, tokens).words, 0, length, nullptr,
           gradients[2]);
 }
 

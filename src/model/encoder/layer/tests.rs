@@ -37,6 +37,7 @@ struct Case {
     layer: Layer,
     layout: Layout,
     state: Tensor,
+    wanted: Wanted,
     /// What the output is multiplied by to be one number; zero for padding.
     weights: Tensor,
 }
@@ -73,6 +74,7 @@ impl Case {
                 .expect("a state")
                 .set_requires_grad(true),
             weights: layout.pack(&weights).expect("weights") * of_tokens.expect("a mask"),
+            wanted: Wanted::All,
             layout,
         }
     }
@@ -80,13 +82,34 @@ impl Case {
     fn value(&self, by: By, precision: Precision) -> Tensor {
         let compute = || {
             let state = State::new(self.state.shallow_clone())?;
+            let Self {
+                layer,
+                layout,
+                wanted,
+                ..
+            } = self;
             let output = match by {
-                By::Ours => self.layer.fused(&state, &self.layout, true)?.full,
-                By::Operators => self.layer.operators(&state.full, &self.layout, true)?,
+                By::Ours => layer.fused(&state, layout, *wanted, true)?.full,
+                By::Operators => layer.operators(&state.full, layout, *wanted, true)?,
             };
             Ok(output * &self.weights)
         };
         precision.of(Device::Cpu, compute).expect("an output")
+    }
+
+    /// Only first tokens have a part in the sum, and all others are computed in vain.
+    fn only_first_tokens_count(&mut self) {
+        let place = (Kind::Float, Device::Cpu);
+        let tokens = Tensor::arange(self.weights.size()[0], (Kind::Int64, Device::Cpu));
+        let firsts = self.layout.first_tokens(&tokens).expect("places");
+        let counts = Tensor::zeros(tokens.size(), place).index_fill(0, &firsts, 1.0);
+        self.weights *= counts.unsqueeze(1);
+    }
+
+    /// Nothing else is computed.
+    fn want_first_tokens(&mut self) {
+        self.weights = self.layout.first_tokens(&self.weights).expect("weights");
+        self.wanted = Wanted::First;
     }
 
     /// The output, and the gradients of its sum.
@@ -155,6 +178,30 @@ fn our_operations_give_the_states_and_gradients_of_libtorchs() {
 }
 
 #[test]
+fn first_tokens_alone_are_as_the_whole_layer_has_them() {
+    for shape in SHAPES {
+        for lengths in LENGTHS {
+            let mut case = Case::new(shape, lengths, 0.0);
+            case.only_first_tokens_count();
+            let mut whole = case.run(By::Operators, Precision::F32);
+            whole[0].1 = case.layout.first_tokens(&whole[0].1).expect("an output");
+            case.want_first_tokens();
+            for by in [By::Ours, By::Operators] {
+                let alone = case.run(by, Precision::F32);
+                assert_eq!(alone.len(), whole.len());
+                for ((name, alone), (_, whole)) in alone.iter().zip(&whole) {
+                    let difference = match &name[..] {
+                        "attention.self.key.bias" => alone.norm().double_value(&[]),
+                        _ => difference(alone, whole),
+                    };
+                    assert!(difference < 1e-4, "{shape:?} {lengths:?} {name}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
     if !cpu_has_bf16() {
         return;
@@ -180,8 +227,13 @@ fn our_operations_in_bfloat16_are_as_exact_as_libtorchs() {
 #[test]
 fn with_dropout_the_gradient_is_that_of_what_was_computed() {
     let state = || native::generator_state(Device::Cpu).expect("a state");
-    for lengths in LENGTHS {
-        let case = Case::new(SHAPES[0], lengths, 0.3);
+    let all = LENGTHS.map(|lengths| (lengths, Wanted::All));
+    let first = LENGTHS.map(|lengths| (lengths, Wanted::First));
+    for (lengths, wanted) in all.into_iter().chain(first) {
+        let mut case = Case::new(SHAPES[0], lengths, 0.3);
+        if wanted == Wanted::First {
+            case.want_first_tokens();
+        }
         let start = state();
         let restart = || native::set_generator_state(Device::Cpu, &start).expect("a state");
         let results = case.run(By::Ours, Precision::F32);
@@ -255,24 +307,29 @@ fn what_is_frozen_gets_no_gradient_and_the_rest_the_same() {
         if precision == Precision::Bf16 && !cpu_has_bf16() {
             continue;
         }
-        let case = Case::new(SHAPES[0], LENGTHS[0], 0.0);
-        let whole = case.run(By::Ours, precision);
         let frozen = [
             "attention.self.query.weight",
             "output.dense.weight",
             "state",
         ];
-        let variables = case.variables.variables();
-        for name in frozen {
-            let leaf = variables.get(name).unwrap_or(&case.state);
-            let _ = leaf.set_requires_grad(false);
-        }
-        let rest = case.run(By::Ours, precision);
-        assert_eq!(rest.len(), whole.len() - frozen.len());
-        for (name, gradient) in &rest {
-            let (_, before) = whole.iter().find(|(twin, _)| twin == name).expect("a twin");
-            let difference = difference(gradient, before);
-            assert!(difference < tolerance, "{precision:?} {name}: {difference}");
+        for wanted in [Wanted::All, Wanted::First] {
+            let mut case = Case::new(SHAPES[0], LENGTHS[0], 0.0);
+            if wanted == Wanted::First {
+                case.want_first_tokens();
+            }
+            let whole = case.run(By::Ours, precision);
+            let variables = case.variables.variables();
+            for name in frozen {
+                let leaf = variables.get(name).unwrap_or(&case.state);
+                let _ = leaf.set_requires_grad(false);
+            }
+            let rest = case.run(By::Ours, precision);
+            assert_eq!(rest.len(), whole.len() - frozen.len());
+            for (name, gradient) in &rest {
+                let (_, before) = whole.iter().find(|(twin, _)| twin == name).expect("a twin");
+                let difference = difference(gradient, before);
+                assert!(difference < tolerance, "{precision:?} {name}: {difference}");
+            }
         }
     }
 }
@@ -338,7 +395,7 @@ fn dropout_drops_its_share_and_keeps_the_mean() {
     let value = Tensor::ones([width], place);
     let bias = zeros(&[width]);
     let dense = [(&weight, &bias), (&weight, &bias), (&weight, &value)];
-    let mixed = |x: &Tensor| fused::attention(x, dense, &[[0, 50], [50, 50]], 4, 0.2);
+    let mixed = |x: &Tensor| fused::attention(x, None, dense, &[[0, 50], [50, 50]], 4, 0.2);
     let mixed = mixed(&zeros(&[100, width])).expect("a mix");
     let deviation = (0.25_f64 / 50.0 / 400.0).sqrt();
     assert!((share(&mixed) - 1.0).abs() < 4.0 * deviation);
@@ -354,14 +411,34 @@ fn tokens_of_no_row_are_zero_and_wrong_sizes_are_errors() {
     );
     let bias = Tensor::randn([32], place);
     let dense = [(&weight, &bias); 3];
-    let mixed = fused::attention(&x, dense, &[[0, 2], [3, 2], [5, 0]], 2, 0.0).expect("a mix");
+    let mixed = fused::attention(&x, None, dense, &[[0, 2], [3, 2], [5, 0]], 2, 0.0).expect("a mix");
     for row in [2, 5] {
         assert_eq!(mixed.get(row).abs().max().double_value(&[]), 0.0);
     }
     for rows in [[5, 2], [-1, 2], [0, -1]] {
-        fused::attention(&x, dense, &[rows], 2, 0.0).expect_err("rows outside");
+        fused::attention(&x, None, dense, &[rows], 2, 0.0).expect_err("rows outside");
     }
-    fused::attention(&x, dense, &[[0, 6]], 3, 0.0).expect_err("heads");
+    fused::attention(&x, None, dense, &[[0, 6]], 3, 0.0).expect_err("heads");
+
+    // A row of which nothing asks, and a token that asks for no row.
+    let asking = Tensor::randn([2, 32], place);
+    let attend = |queries: &[_], rows: &[_]| {
+        fused::attention(&x, Some((&asking, queries)), dense, rows, 2, 0.0)
+    };
+    let state = x.set_requires_grad(true);
+    let mixed = attend(&[[0, 1], [1, 0]], &[[0, 3], [3, 3]]).expect("a mix");
+    assert_eq!(mixed.get(1).abs().max().double_value(&[]), 0.0);
+    mixed.sum(Kind::Float).backward();
+    let gradient = state.grad();
+    assert!(gradient.get(2).abs().max().double_value(&[]) > 0.0);
+    assert_eq!(gradient.get(5).abs().max().double_value(&[]), 0.0);
+    for queries in [[2, 1], [-1, 1], [0, 3]] {
+        attend(&[queries], &[[0, 6]]).expect_err("queries outside");
+    }
+    attend(&[[0, 1]], &[[0, 3], [3, 3]]).expect_err("another number of rows");
+    let narrow = Tensor::randn([2, 16], place);
+    fused::attention(&x, Some((&narrow, &[[0, 1]])), dense, &[[0, 6]], 2, 0.0)
+        .expect_err("another width");
     fused::dense_gelu(&x, (&weight, &x)).expect_err("a bias that is none");
     let short = Tensor::randn([6, 24], place);
     fused::dense_gelu(&short, (&weight, &bias)).expect_err("another width");
