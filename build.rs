@@ -3,10 +3,11 @@
 //! benches), so that they start without `LD_LIBRARY_PATH`.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: &str = "src/native";
+const SOURCES: [&str; 2] = ["src/native", "src/native/fused"];
 const DOOR: &str = "src/native/door.cpp";
 const ABSENT: &str = "src/native/fused/absent.cpp";
 const FUSED: [&str; 4] = [
@@ -48,7 +49,9 @@ for path in cpp_extension.include_paths():
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={SOURCES}");
+    for file in sources() {
+        println!("cargo:rerun-if-changed={}", file.display());
+    }
     println!("cargo:rustc-check-cfg=cfg(fused)");
     // Without libtorch, documentation is built and nothing is linked.
     if env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
@@ -86,6 +89,19 @@ fn main() {
     if let (false, Some(library)) = (msvc, library) {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library.display());
     }
+}
+
+/// What is compiled here, and what it includes; cargo watches the rest.
+fn sources() -> Vec<PathBuf> {
+    let folders = SOURCES.iter().flat_map(|folder| {
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("cannot read {folder}: {error}"))
+    });
+    let files = folders.map(|entry| entry.expect("a folder's entry").path());
+    let is_source = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|end| end == "cpp" || end == "h")
+    };
+    files.filter(is_source).collect()
 }
 
 /// The kernels of a path. They are made of vectors, which are an extension of GCC and Clang, and

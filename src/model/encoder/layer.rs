@@ -124,13 +124,7 @@ impl Layer {
     }
 
     /// By a few operations of our own.
-    fn fused(
-        &self,
-        state: &State,
-        layout: &Layout,
-        wanted: Wanted,
-        train: bool,
-    ) -> Result<State> {
+    fn fused(&self, state: &State, layout: &Layout, wanted: Wanted, train: bool) -> Result<State> {
         let x = state.for_products();
         let first = match wanted {
             Wanted::All => None,

@@ -192,10 +192,13 @@ impl Layout {
 
     /// The rows of each group of the batch; the tokens after them are of none.
     pub(super) fn rows_of_groups(&self) -> Vec<i64> {
-        let mut left = self.batch;
+        let mut seen = 0;
         let rows = self.groups.iter().map(|group| group.rows);
-        rows.take_while(|rows| std::mem::replace(&mut left, left - rows) > 0)
-            .collect()
+        rows.take_while(|rows| {
+            seen += rows;
+            seen <= self.batch
+        })
+        .collect()
     }
 
     /// What each row of the batch has, `[B, …]`, in the order of the groups.

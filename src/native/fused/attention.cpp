@@ -110,7 +110,7 @@ variable_list joined_of(const Projections& projections) {
 }
 
 struct SelfAttention : torch::autograd::Function<SelfAttention> {
-    // Tokens that ask, if not all do; weights and biases of query, key and value; for `joined`
+    // The tokens that ask, x itself if all do; weights and biases of query, key and value; for `joined`
     // see `for_products`.
     static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
                               const at::Tensor& asking, const at::Tensor& wq, const at::Tensor& bq,
@@ -129,7 +129,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
             forward_product(x, weights, all);
             projections.push_back({first, count, x, std::move(weights), all});
         };
-        if (asking.defined()) {
+        if (!asking.is_same(x)) {
             project(asking, 0, {wq});
             project(x, 1, {wk, wv});
         } else {
@@ -260,16 +260,14 @@ DOOR char* bertfit_attention(const at::Tensor* const* inputs, const at::Tensor* 
                              int64_t heads, double dropout, Take take, void* context) {
     return guarded([&] {
         const at::Tensor& x = *inputs[0];
-        const at::Tensor chosen = asking == nullptr ? at::Tensor() : *asking;
+        const at::Tensor& chosen = asking == nullptr ? x : *asking;
         bertfit::check_matrix(x, "x");
         const int64_t width = x.size(1);
         TORCH_CHECK(heads > 0 && width % heads == 0 && width % bertfit::PADDING == 0,
                     "the state's width is no multiple of the heads and of ", bertfit::PADDING);
-        if (chosen.defined()) {
-            bertfit::check_matrix(chosen, "the tokens asking");
-            TORCH_CHECK(chosen.scalar_type() == x.scalar_type() && chosen.size(1) == width,
-                        "the tokens asking are not like x");
-        }
+        bertfit::check_matrix(chosen, "the tokens asking");
+        TORCH_CHECK(chosen.scalar_type() == x.scalar_type() && chosen.size(1) == width,
+                    "the tokens asking are not like x");
         for (size_t i = 1; i < 7; i += 2) {
             bertfit::check_weight(*inputs[i], {width, width}, "weight");
             bertfit::check_weight(*inputs[i + 1], {width}, "bias");
@@ -286,8 +284,7 @@ DOOR char* bertfit_attention(const at::Tensor* const* inputs, const at::Tensor* 
         take(context, new at::Tensor(bertfit::SelfAttention::apply(
                           x, chosen, *inputs[1], *inputs[2], *inputs[3], *inputs[4], *inputs[5],
                           *inputs[6],
-                          check_rows(queries, chosen.defined() ? chosen.size(0) : x.size(0)),
-                          check_rows(rows, x.size(0)), heads, dropout,
-                          at::GradMode::is_enabled())));
+                          check_rows(queries, chosen.size(0)), check_rows(rows, x.size(0)), heads,
+                          dropout, at::GradMode::is_enabled())));
     });
 }
