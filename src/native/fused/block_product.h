@@ -8,6 +8,11 @@
 namespace bertfit {
 namespace {
 
+// The memory of numbers that are packed soon is fetched while others are: a few rows at a time are
+// too short for the processor to see by itself what comes next.
+constexpr int64_t ROWS_AHEAD = 8;
+INLINE void fetch(const float* place) { __builtin_prefetch(place, 0, 2); }
+
 // Numbers `[lines, count]`, each line's beside each other, turned into lines of a panel, of
 // which there are `PANEL` beside each other.
 template <int LINES>
@@ -17,6 +22,9 @@ INLINE void pack_turned(const float* from, int64_t line_stride, int64_t lines, i
         const int64_t left = count - k;
         for (int64_t line = 0; line < LINES; line += WIDTH) {
             Floats square[WIDTH];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; ++i)
+                if (line + i < LINES) fetch(from + (line + i + LINES) * line_stride + k);
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; ++i)
                 square[i] = line + i < LINES && line + i < lines
@@ -38,6 +46,8 @@ INLINE void pack_copied(const float* from, int64_t stride, int64_t lines, int64_
                         int64_t to_stride) {
     const auto pack_one = [&](int64_t k, auto store_one) {
         float* panel = to + k * LINES;
+        for (int64_t line = 0; line < lines; line += PANEL)
+            fetch(from + (k + ROWS_AHEAD) * stride + line);
         for (int64_t first = 0; first < lines; first += LINES, panel += to_stride)
             for (int64_t line = 0; line < LINES; line += WIDTH)
                 store_one(panel + line,
@@ -75,8 +85,7 @@ struct Coming {
     int64_t lines;
 
     INLINED void fetch() {
-        for (int64_t line = 0; line < lines; ++line, place += PANEL)
-            __builtin_prefetch(place, 0, 2);
+        for (int64_t line = 0; line < lines; ++line, place += PANEL) bertfit::fetch(place);
     }
 };
 

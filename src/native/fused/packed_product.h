@@ -17,17 +17,22 @@ constexpr int64_t MOST_PANELS_AT_ONCE = 16, DEPTH_AT_ONCE = 256;
 // Columns of the right factor that a thread packs at a time.
 constexpr int64_t COLUMNS_PACKED = 128;
 
-// Even parts of so many rows, whose borders are those of panels; as many for each thread, and
-// enough of them that a late thread holds no other one for long.
+// Parts of so many rows, whose borders are those of panels. A quarter of the rows is left for
+// small parts at the end, so that no thread waits long for the last part of another one.
 struct Parts {
-    int64_t rows, panel, panels, count;
+    int64_t rows, panel, panels, large, large_count, small, count;
 
     explicit Parts(int64_t rows)
         : rows(rows), panel(kernels().products->panel_rows), panels(at::divup(rows, panel)) {
-        const int64_t step = 4 * threads();
-        count = std::min(panels, at::divup(at::divup(panels, MOST_PANELS_AT_ONCE), step) * step);
+        large = std::clamp(panels / (4 * threads()), int64_t{1}, MOST_PANELS_AT_ONCE);
+        large_count = panels * 3 / 4 / large;
+        small = at::divup(large, 4);
+        count = large_count + at::divup(panels - large_count * large, small);
     }
-    int64_t begin(int64_t part) const { return std::min(rows, panels * part / count * panel); }
+    int64_t begin(int64_t part) const {
+        const int64_t larges = std::min(part, large_count);
+        return std::min(rows, (larges * large + (part - larges) * small) * panel);
+    }
 };
 
 // Packs lines `first` to `last` of a factor, and of these so much of the sum from `inner` on.
