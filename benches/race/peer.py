@@ -173,8 +173,12 @@ def products():
     2048 tokens and of MiniLM over as many as a batch of 32 rows of SST-2 has."""
     torch.set_float32_matmul_precision("medium" if exact_with_onednn() else "highest")
     figures = {}
+    kinds = [("f32", torch.float32)]
+    # Without such units libtorch takes minutes.
+    if "avx512_bf16" in open("/proc/cpuinfo").read():
+        kinds.append(("bf16", torch.bfloat16))
     for shape, tokens, size in (("base", 2048, 768), ("minilm", 448, 384)):
-        for name, kind in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+        for name, kind in kinds:
             operations, seconds = 0, 0.0
             for count, inputs, outputs in ((4, size, size), (1, size, 4 * size), (1, 4 * size, size)):
                 x = torch.randn(tokens, inputs, dtype=kind)
