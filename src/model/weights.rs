@@ -3,6 +3,7 @@
 //! `LoadReport` says what was found, what is fresh and what had no use.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -59,17 +60,19 @@ pub(crate) fn load(
 ) -> Result<LoadReport> {
     let files = WeightFiles::find(dir)?;
     let mut by_name = HashMap::new();
+    let mut twins = BTreeMap::new();
     for name in files.names.keys() {
         let Some(variable) = (rules.variable)(name) else {
             continue;
         };
-        if let Some(twin) = by_name.insert(variable, name.as_str()) {
-            let (path, shown) = (files.path, name.escape_debug());
-            let problem = format!(
-                "`{}` and `{shown}` are the same weight",
-                twin.escape_debug()
-            );
-            return Err(Error::File { path, problem });
+        match by_name.entry(variable) {
+            Entry::Vacant(place) => {
+                place.insert(name.as_str());
+            }
+            Entry::Occupied(first) if variables.contains_key(first.key()) => {
+                twins.insert(name.clone(), first.key().clone());
+            }
+            Entry::Occupied(_) => {}
         }
     }
     let mut report = LoadReport::default();
@@ -137,7 +140,49 @@ pub(crate) fn load(
         report.unexpected.extend(unlisted);
     }
     report.unexpected.sort();
+    if !twins.is_empty() {
+        check_twins(dir, variables, &twins)?;
+    }
     Ok(report)
+}
+
+/// Refuses tensors that differ from others of the same variables, which have been loaded. Weights
+/// that two parts of a model share may be there under both names, as transformers 5 wants them.
+fn check_twins(
+    dir: &Path,
+    variables: &BTreeMap<String, Tensor>,
+    twins: &BTreeMap<String, String>,
+) -> Result<()> {
+    for part in WeightFiles::find(dir)?.parts {
+        let (path, part) = part.open()?;
+        let names = part.names();
+        for stored in names.iter().filter(|name| twins.contains_key(*name)) {
+            check(&part, stored, &[&twins[stored]], variables, &path)?;
+        }
+        part.read(
+            &path,
+            |name| twins.contains_key(name),
+            |stored, tensor| {
+                let variable = &variables[&twins[stored]];
+                let is_same = tensor
+                    .f_to_device(variable.device())
+                    .and_then(|tensor| tensor.f_to_kind(variable.kind()))
+                    .and_then(|tensor| tensor.f_equal(variable))
+                    .doing("comparing weights")?;
+                if is_same {
+                    return Ok(());
+                }
+                let (stored, variable) = (stored.escape_debug(), twins[stored].escape_debug());
+                let problem = format!(
+                    "`{stored}` and another tensor are the same weight, `{variable}`, but they \
+                     differ"
+                );
+                let path = path.clone();
+                Err(Error::File { path, problem })
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Refuses a tensor that cannot be that of the variables, before it is read.

@@ -192,13 +192,16 @@ impl GeneratorConfig {
         }
     }
 
-    /// The name of a variable in a checkpoint.
-    pub(super) fn saved_name(&self, variable: &str) -> String {
+    /// The names of a variable in a checkpoint.
+    pub(super) fn saved_names(&self, variable: &str) -> Vec<String> {
         match variable.strip_prefix("bert.") {
-            // As transformers keeps only one name of those that are the same.
-            Some(_) if self.tied => format!("decoder.{variable}"),
-            Some(rest) => format!("encoder.{rest}"),
-            None => variable.to_owned(),
+            // transformers 4 keeps one name of weights that are the same; 5 knows of no encoder and
+            // decoder that share theirs, and wants both.
+            Some(rest) if self.tied => {
+                vec![format!("decoder.{variable}"), format!("encoder.{rest}")]
+            }
+            Some(rest) => vec![format!("encoder.{rest}")],
+            None => vec![variable.to_owned()],
         }
     }
 }

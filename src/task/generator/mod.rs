@@ -389,7 +389,10 @@ impl FineTuner for BertGenerator {
         let weights = std::mem::take(&mut files.weights);
         let named = weights.into_iter();
         files.weights = named
-            .map(|(name, weight)| (self.config.saved_name(&name), weight))
+            .flat_map(|(name, weight)| {
+                let names = self.config.saved_names(&name).into_iter();
+                names.map(move |name| (name, weight.shallow_clone()))
+            })
             .collect();
         for (part, zeros) in ["weight", "bias"].iter().zip(&self.pooler) {
             let name = format!("encoder.pooler.dense.{part}");
