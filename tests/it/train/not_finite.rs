@@ -47,7 +47,7 @@ fn config(on_not_finite: OnNotFinite) -> TrainConfig {
         batch_size: 2,
         log_every: 2,
         check_data: false,
-        seed: 5,
+        seed: 15,
         ..fast()
     }
 }
@@ -92,7 +92,7 @@ fn run_back_with(
         .resume(resume);
     let classifier = classifier_on(Device::Cpu);
     let mut model = Faulty(classifier, |model: &BertClassifier, _: &Tensor| {
-        drift(model) > 0.0038
+        drift(model) > 0.0032
     });
     let report = Trainer::new(config(BACK))?
         .checkpoints(checkpoints)
