@@ -49,7 +49,9 @@ pub fn run_tests(workspace: &Workspace) -> Result<()> {
     let target = workspace.target().join("aarch64");
     let target = target.to_string_lossy();
     let flags = format!("-Clink-arg=-Wl,-rpath-link,{libraries}");
-    let runner = format!("{EMULATOR} -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH={libraries}");
+    // Debian's libraries for arm64 lie where the emulated program looks for them: `dpkg
+    // --add-architecture arm64`, then the packages zlib1g:arm64, libstdc++6:arm64, libgomp1:arm64.
+    let runner = format!("{EMULATOR} -E LD_LIBRARY_PATH={libraries}");
     let variables = [
         ("CARGO_TARGET_DIR", &*target),
         ("LIBTORCH", &*libtorch),
