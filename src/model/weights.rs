@@ -69,7 +69,10 @@ pub(crate) fn load(
             Entry::Vacant(place) => {
                 place.insert(name.as_str());
             }
-            Entry::Occupied(first) if variables.contains_key(first.key()) => {
+            // What stays as it was made has nothing in common with the file.
+            Entry::Occupied(first)
+                if variables.contains_key(first.key()) && !(rules.keep_fresh)(first.key()) =>
+            {
                 twins.insert(name.clone(), first.key().clone());
             }
             Entry::Occupied(_) => {}

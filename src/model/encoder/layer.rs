@@ -42,13 +42,10 @@ impl State {
 
     /// That of the first token of each row, `[B, H]`.
     fn of_first_tokens(&self, layout: &Layout) -> Result<Self> {
-        let of = |state: &Tensor| {
-            let first = layout.first_tokens(state);
-            first.doing("taking the first token")
-        };
+        let short = self.short.as_ref();
         Ok(Self {
-            full: of(&self.full)?,
-            short: self.short.as_ref().map(of).transpose()?,
+            full: layout.first_tokens(&self.full)?,
+            short: short.map(|short| layout.first_tokens(short)).transpose()?,
         })
     }
 
@@ -156,10 +153,7 @@ impl Layer {
     ) -> Result<Tensor> {
         let first = match wanted {
             Wanted::All => None,
-            Wanted::First => {
-                let first = layout.first_tokens(state);
-                Some(first.doing("taking the first token")?)
-            }
+            Wanted::First => Some(layout.first_tokens(state)?),
         };
         let attended = self
             .attention

@@ -257,7 +257,8 @@ impl Layout {
     }
 
     /// The first token of each row, `[B, H]`.
-    pub(super) fn first_tokens(&self, state: &Tensor) -> Result<Tensor, TchError> {
-        state.f_index_select(0, &self.firsts)
+    pub(super) fn first_tokens(&self, state: &Tensor) -> Result<Tensor> {
+        let first = state.f_index_select(0, &self.firsts);
+        first.doing("taking the first token")
     }
 }

@@ -223,10 +223,7 @@ impl BertEncoder {
         }
         match wanted {
             // The last layer's output is known.
-            Wanted::First if done == self.layers.len() => {
-                let first = layout.first_tokens(&state.full);
-                first.doing("taking the first token")
-            }
+            Wanted::First if done == self.layers.len() => layout.first_tokens(&state.full),
             Wanted::First | Wanted::All => Ok(state.full),
         }
     }
