@@ -3,7 +3,7 @@
 //! CPUs. The switch is one for the process, and for GPUs too: there `medium` allows TF32.
 
 use std::ffi::c_int;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 
@@ -36,6 +36,10 @@ pub(crate) struct OneDnn(());
 impl OneDnn {
     /// `None` where it would be no gain, or not for this model alone.
     pub(crate) fn begin(device: Device) -> Result<Option<Self>, TchError> {
+        if device == Device::Cpu && !are_exact()? {
+            static WARNING: std::sync::Once = std::sync::Once::new();
+            WARNING.call_once(|| log::warn!("{SHORT_PRODUCTS}"));
+        }
         let gpus = || Cuda::device_count() > 0;
         if !is_a_gain(device, cpu_has_avx512(), gpus) {
             return Ok(None);
@@ -78,6 +82,27 @@ impl Drop for OneDnn {
     }
 }
 
+const SHORT_PRODUCTS: &str = "this libtorch multiplies some float32 matrices in bfloat16 on this \
+    processor, with errors of one in 500 (pytorch/pytorch#130919); bertfit's own layers and losses \
+    do not, but activations other than GELU, attention weights and in-batch negatives are computed \
+    by libtorch, and no more precise than that";
+
+/// Whether libtorch's products of float32 matrices are float32 ones on this CPU. Those of version
+/// 2.4 are not on ARM where it has bfloat16 units (pytorch/pytorch#130919).
+pub(crate) fn are_exact() -> Result<bool, TchError> {
+    static EXACT: OnceLock<bool> = OnceLock::new();
+    if !cfg!(target_arch = "aarch64") {
+        return Ok(true);
+    }
+    match EXACT.get() {
+        Some(exact) => Ok(*exact),
+        None => {
+            let exact = error_of_product(square)? < 1e-4;
+            Ok(*EXACT.get_or_init(|| exact))
+        }
+    }
+}
+
 /// libtorch takes oneDNN for float32 products only on CPUs with AVX512, whatever the switch says.
 /// Where there is a GPU, the switch would change another model's products there.
 fn is_a_gain(device: Device, cpu_has_avx512: bool, gpus: impl FnOnce() -> bool) -> bool {
@@ -107,6 +132,24 @@ fn switch(precision: c_int) -> Result<c_int, TchError> {
 /// `medium` allows bfloat16 inside, with an error of one in 256. `None` if somebody else has
 /// changed the precision meanwhile.
 fn is_exact() -> Result<Option<bool>, TchError> {
+    let mut still = HIGHEST;
+    let error = error_of_product(|numbers| {
+        let was = switch(MEDIUM)?;
+        let product = square(numbers);
+        still = switch(was)?;
+        product
+    })?;
+    Ok((still == MEDIUM).then_some(error < 1e-4))
+}
+
+fn square(numbers: &Tensor) -> Result<Tensor, TchError> {
+    numbers.f_matmul(numbers)
+}
+
+/// The largest error of a float32 product as `square` computes it.
+fn error_of_product(
+    square_in_float: impl FnOnce(&Tensor) -> Result<Tensor, TchError>,
+) -> Result<f64, TchError> {
     let _no_grad = tch::no_grad_guard();
     // Numbers that bfloat16 cannot hold, without a draw from the user's generator.
     let numbers = Tensor::f_arange(256 * 256, (Kind::Double, Device::Cpu))?;
@@ -114,16 +157,11 @@ fn is_exact() -> Result<Option<bool>, TchError> {
         .f_mul_scalar(0.734_551)?
         .f_sin()?
         .f_view([256, 256])?;
-    let exact = numbers.f_matmul(&numbers)?;
-    let single = numbers.f_to_kind(Kind::Float)?;
-    let was = switch(MEDIUM)?;
-    let product = single.f_matmul(&single);
-    let still = switch(was)?;
-    let error = (product?.f_to_kind(Kind::Double)? - exact)
+    let product = square_in_float(&numbers.f_to_kind(Kind::Float)?)?;
+    (product.f_to_kind(Kind::Double)? - square(&numbers)?)
         .f_abs()?
         .f_max()?
-        .f_double_value(&[])?;
-    Ok((still == MEDIUM).then_some(error < 1e-4))
+        .f_double_value(&[])
 }
 
 #[cfg(test)]

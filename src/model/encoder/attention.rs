@@ -221,7 +221,9 @@ fn attend_in_cache(
         let key = key.f_transpose(1, 2)?;
         // One for all, or one for each part.
         let scores = match biases.get(part).or(biases.first()) {
-            Some(bias) => bias.f_baddbmm(query, &key, 1.0, scale)?,
+            Some(bias) => bias
+                .f_to_kind(query.kind())?
+                .f_baddbmm(query, &key, 1.0, scale)?,
             None => query.f_mul_scalar(scale)?.f_bmm(&key)?,
         }; // [part, T, L]
         let shares = scores.f_softmax(-1, None::<Kind>)?;

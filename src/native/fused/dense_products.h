@@ -124,10 +124,17 @@ void forward_product(const at::Tensor& x, const Weights& weights, const at::Tens
     const int64_t width = weights[0].size(0);
     for (size_t i = 0; i < weights.size(); ++i) {
         at::Tensor place = y.narrow(1, static_cast<int64_t>(i) * width, width);
-        // In bfloat16 a product whose rows have gaps between them is slower than a copy.
-        if (weights.size() == 1 || x.scalar_type() == at::kFloat)
+        if (x.scalar_type() == at::kFloat) {
+            // yᵀ = W xᵀ: the other way around, libtorch 2.4 multiplies in bfloat16 on processors
+            // of ARM that have it (pytorch/pytorch#130919).
+            at::Tensor transposed = place.t();
+            at::mm_out(transposed, weights[i], x.t());
+        } else if (weights.size() == 1) {
             at::mm_out(place, x, weights[i].t());
-        else place.copy_(at::mm(x, weights[i].t()));
+        } else {
+            // A product whose rows have gaps between them is slower than a copy.
+            place.copy_(at::mm(x, weights[i].t()));
+        }
     }
     in_parts(parts_of(x), y.size(0), after);
 }
