@@ -1,6 +1,7 @@
 //! Questions with some endings of which one is right, in JSON lines.
 
 mod forms;
+mod passage;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -173,7 +174,12 @@ impl ChoiceFile {
     /// When the file cannot be opened, read or decompressed, or its first line is no object.
     pub fn has_label(&self) -> Result<bool> {
         Ok(match self.records()?.read()? {
-            Some((_, Record::Object(object))) => self.keys.has_label(object),
+            Some((_, Record::Object(object))) => {
+                let questions = passage::questions(object).unwrap_or_default();
+                questions
+                    .first()
+                    .is_some_and(|question| self.keys.has_label(question))
+            }
             _ => false,
         })
     }
@@ -194,19 +200,24 @@ impl ChoiceFile {
             let read = match records.read() {
                 Ok(None) => break,
                 Ok(Some((line, Record::Object(object)))) => {
-                    let example = self.example(object, &mut take);
-                    example.map_err(|problem| records.error(line, problem))
+                    let examples = self.examples(object, &mut take).into_iter();
+                    let located = |example: Result<_, _>| {
+                        example.map_err(|problem| records.error(line, problem))
+                    };
+                    examples.map(located).collect()
                 }
                 Ok(Some(_)) => unreachable!("JSON lines are objects"),
-                Err(error) => Err(error),
+                Err(error) => vec![Err(error)],
             };
-            match (read, &self.skipped) {
-                (Ok(example), _) => examples.push(example),
-                (Err(error), Some(list)) => {
-                    list.take(error)?;
-                    skipped += 1;
+            for example in read {
+                match (example, &self.skipped) {
+                    (Ok(example), _) => examples.push(example),
+                    (Err(error), Some(list)) => {
+                        list.take(error)?;
+                        skipped += 1;
+                    }
+                    (Err(error), None) => return Err(error),
                 }
-                (Err(error), None) => return Err(error),
             }
         }
         let problem = match (examples.is_empty(), skipped) {
@@ -218,6 +229,20 @@ impl ChoiceFile {
             path: self.path.clone(),
             problem: problem.to_owned(),
         })
+    }
+
+    fn examples(
+        &self,
+        object: &Map<String, Value>,
+        take: &mut impl FnMut(Found) -> Result<ChoiceExample, RowProblem>,
+    ) -> Vec<Result<ChoiceExample, RowProblem>> {
+        match passage::questions(object) {
+            Ok(questions) => questions
+                .iter()
+                .map(|question| self.example(question, take))
+                .collect(),
+            Err(problem) => vec![Err(problem)],
+        }
     }
 
     fn example(

@@ -153,7 +153,7 @@ impl TaggedFile {
         match words.filter(|word| word.is_empty()).count() {
             0 => {}
             empty => log::warn!(
-                "{}: {empty} words are empty; nothing is learnt of their tags",
+                "{}: empty words: {empty}; nothing is learnt of their tags",
                 self.path.display()
             ),
         }

@@ -186,3 +186,43 @@ fn a_text_that_would_not_be_read_is_refused() {
     let row = read("explanation", |file| file).expect("a question");
     assert_eq!(row.question, "Who left?");
 }
+
+#[test]
+fn an_object_may_have_several_questions_about_its_text() {
+    let row = |answers: Value| {
+        json!({
+            "article": "Tom left. Ann came.", "questions": ["Who left?", "It was _ who came."],
+            "options": [["Tom", "Ann"], ["Tom", "Ann"]], "answers": answers, "id": "high1.txt",
+        })
+    };
+    let read = |answers: Value| {
+        let file = OneFile::new("a.jsonl", row(answers).to_string());
+        let rows = ChoiceFile::open(&file.path);
+        assert!(rows.has_label().expect("a file") || rows.read().is_err());
+        rows.read().map_err(|error| file.message(&error))
+    };
+    let rows = read(json!(["A", "B"])).expect("questions");
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (&row.question[..], &row.endings[1][..], row.label))
+        .collect();
+    let text = "Tom left. Ann came.";
+    let expected = [
+        (text, "Who left? Ann", Some(0)),
+        (text, "It was Ann who came.", Some(1)),
+    ];
+    assert_eq!(rows, expected);
+    for (answers, problem) in [
+        (
+            json!(["A"]),
+            "field `questions`: expected as many as there are `options` and `answers`",
+        ),
+        (
+            json!(["A", "E"]),
+            "field `answer`: expected an index, found \"E\"",
+        ),
+    ] {
+        let found = read(answers).expect_err("a problem");
+        assert_eq!(found, format!("a.jsonl:1: {problem}"));
+    }
+}
