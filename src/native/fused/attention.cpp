@@ -181,44 +181,45 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
                 kernels_of<E>().attend_backward(unit, room, parts.data(), matrix_of<E>(mixed),
                                                 of_parts.data());
             });
-            for (size_t p = 0; p < projections.size(); ++p) {
-                const Projection& projection = projections[p];
-                const Sums sums(parts_of(projection.x), projection.count, width);
-                const Matrix<E> all = matrix_of<E>(of_joined[p]);
-                in_parts(parts_of(projection.x), projection.x.size(0),
-                         [&](int64_t part, int64_t begin, int64_t end) {
-                             kernels_of<E>().add_rows(all, begin, end, projection.count * width,
-                                                      sums.of(part));
-                         });
-                for (int64_t i = 0; i < projection.count; ++i)
-                    results[3 + 2 * (projection.first + i)] = sums.row(i);
-            }
+            for (size_t p = 0; p < projections.size(); ++p)
+                dense_gradients<E>(context, projections[p], of_joined[p], results);
         });
-        for (size_t p = 0; p < projections.size(); ++p)
-            dense_gradients(context, projections[p], of_joined[p], results);
         return results;
     }
 
-    // The gradients of a projection's weights and of its tokens.
+    // The gradients of a projection's biases, weights and tokens.
+    template <typename E>
     static void dense_gradients(AutogradContext* context, const Projection& projection,
                                 const at::Tensor& of_joined, variable_list& results) {
-        const auto place = [](int64_t part) { return static_cast<size_t>(2 + 2 * part); };
-        bool all_trained = true;
-        for (int64_t i = 0; i < 3; ++i)
-            if (projection.has(i)) all_trained &= context->needs_input_grad(place(i));
-        at::Tensor weights;
-        if (all_trained) weights = weight_gradient(of_joined, projection.x);
-        for (int64_t i = projection.first; i < projection.first + projection.count; ++i) {
-            const int64_t width = projection.x.size(1);
-            if (all_trained) {
-                results[place(i)] = weights.narrow(0, (i - projection.first) * width, width);
-            } else if (context->needs_input_grad(place(i))) {
-                results[place(i)] = weight_gradient(projection.part(of_joined, i), projection.x);
-            }
-        }
+        const at::Tensor& x = projection.x;
+        const int64_t width = x.size(1);
+        const Sums sums(parts_of(x), projection.count, width);
+        const Matrix<E> all = matrix_of<E>(of_joined);
+        const auto add_rows = [&](int64_t part, int64_t begin, int64_t end) {
+            kernels_of<E>().add_rows(all, begin, end, projection.count * width, sums.of(part));
+        };
         const size_t tokens = projection.has(2) ? 0 : 1;
         if (context->needs_input_grad(tokens))
-            results[tokens] = backward_product(of_joined, projection.weights);
+            results[tokens] = backward_product(of_joined, projection.weights, add_rows);
+        else in_parts(parts_of(x), x.size(0), add_rows);
+
+        const auto place = [&](int64_t i) {
+            return static_cast<size_t>(2 + 2 * (projection.first + i));
+        };
+        bool all_trained = true;
+        for (int64_t i = 0; i < projection.count; ++i)
+            all_trained &= context->needs_input_grad(place(i));
+        at::Tensor weights;
+        if (all_trained) weights = weight_gradient(of_joined, x);
+        for (int64_t i = 0; i < projection.count; ++i) {
+            results[place(i) + 1] = sums.row(i);
+            if (all_trained) {
+                results[place(i)] = weights.narrow(0, i * width, width);
+            } else if (context->needs_input_grad(place(i))) {
+                const at::Tensor part = projection.part(of_joined, projection.first + i);
+                results[place(i)] = weight_gradient(part, x);
+            }
+        }
     }
 
     static void save(AutogradContext* context, variable_list saved,

@@ -349,7 +349,11 @@ fn what_is_frozen_gets_no_gradient_and_the_rest_the_same() {
             }
             let rest = case.run(By::Ours, precision);
             assert_eq!(rest.len(), whole.len() - frozen.len());
-            for (name, gradient) in &rest {
+            // The true gradient of the key's bias is zero; there are rounding errors only.
+            let compared = rest
+                .iter()
+                .filter(|(name, _)| name != "attention.self.key.bias");
+            for (name, gradient) in compared {
                 let (_, before) = whole.iter().find(|(twin, _)| twin == name).expect("a twin");
                 let difference = difference(gradient, before);
                 assert!(difference < tolerance, "{precision:?} {name}: {difference}");
