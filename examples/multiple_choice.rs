@@ -77,16 +77,17 @@ fn run(args: &Args) -> Result<ExitCode> {
     let train = common.train.as_ref().map(read).transpose()?;
     let dev = common.dev.as_ref().map(read).transpose()?;
     let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
+    let most = common.rows.max_predict_samples;
+    let test = common.test.as_ref().map(|path| file(path).read_questions());
+    let test = test.transpose()?.map(|rows| first(rows, most));
     // A file without labels is there to be predicted.
-    let (test, has_label) = match common.test.as_ref().map(file) {
-        Some(file) if args.test.no_test_labels => (Some(file.read_questions()?), false),
-        Some(file) => {
-            let (rows, has_label) = file.read_if_labelled()?;
-            (Some(rows), has_label)
+    let labelled = match &common.test {
+        Some(path) if !args.test.no_test_labels => {
+            let (rows, has_label) = file(path).read_if_labelled()?;
+            has_label.then(|| first(rows, most))
         }
-        None => (None, false),
+        _ => None,
     };
-    let test = test.map(|rows| first(rows, common.rows.max_predict_samples));
     let builder = match &train {
         Some(_) => configured!(common, BertMultipleChoice::builder(model)),
         None => configured!(common, BertMultipleChoice::saved(model)),
@@ -95,7 +96,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     let sets = Sets {
         train: train.as_ref().map(|rows| rows as _),
         dev: dev.as_ref().map(|rows| rows as _),
-        test: test.as_ref().filter(|_| has_label).map(|rows| rows as _),
+        test: labelled.as_ref().map(|rows| rows as _),
     };
     common.run(
         &mut chooser,

@@ -131,6 +131,9 @@ impl Flags for Args {
 
     fn check(&self) -> Result<(), String> {
         self.tables.dialect.check(&self.common)?;
+        if self.tables.text_column == self.tables.label_column {
+            return Err("--text-column and --label-column name the same column".to_owned());
+        }
         self.loss.check()?;
         if let Some(problem_type) = &self.problem_type {
             self.useless(problem_type)?;
@@ -161,7 +164,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode> {
     let problem_type = problem_type(args)?;
     if let Err(problem) = args.useless(&problem_type) {
-        return Err(Error::config("flags", "of the problem type", problem));
+        eprintln!("error: {problem}");
+        return Ok(ExitCode::from(2));
     }
     match problem_type.as_str() {
         MULTI => several_classes(args),
@@ -182,10 +186,20 @@ fn problem_type(args: &Args) -> Result<String> {
         let usual = [SINGLE, REGRESSION][usize::from(config.num_labels() == 1)];
         return Ok(config.problem_type.unwrap_or(usual.to_owned()));
     }
-    Ok(match &args.common.train {
-        Some(path) => args.table(path)?.problem_type()?.to_owned(),
-        None => SINGLE.to_owned(),
-    })
+    let Some(path) = &args.common.train else {
+        return Ok(SINGLE.to_owned());
+    };
+    let found = args.table(path)?.problem_type()?;
+    let before = BertConfig::from_dir(model)?.problem_type;
+    if args.head.fresh_head
+        && let Some(before) = before.filter(|before| before != found)
+    {
+        eprintln!(
+            "warning: the labels of --train look like {found}, the fitted model's were {before}; \
+             --problem-type says which they are"
+        );
+    }
+    Ok(found.to_owned())
 }
 
 fn sets<'a, L: Clone + Sync>(
@@ -384,15 +398,23 @@ fn several_classes(args: &Args) -> Result<ExitCode> {
 fn numbers(args: &Args) -> Result<ExitCode> {
     let (common, model) = (&args.common, &args.common.model);
     let table = |path: &PathBuf| args.table(path);
-    let read = |path: &PathBuf| table(path)?.read_numbers();
-    let train = common.train.as_ref().map(read).transpose()?;
-    let dev = common.dev.as_ref().map(read).transpose()?;
+    let train = common
+        .train
+        .as_ref()
+        .map(|path| table(path)?.read_numbers());
+    let train = train.transpose()?;
+    let outputs = match &train {
+        Some(train) => train.first().map_or(1, |row| row.label.len()),
+        None => BertConfig::from_dir(model)?.num_labels(),
+    };
+    let table = |path: &PathBuf| Ok(table(path)?.numbers(outputs));
+    let dev = common.dev.as_ref().map(|path| table(path)?.read_numbers());
+    let dev = dev.transpose()?;
     let (train, dev) = common.rows.chosen(train, dev, |_| (), common.seed)?;
     let mut regressor = match &train {
         None => built!(args, BertRegressor::saved(model)).build(),
-        Some(train) => {
+        Some(_) => {
             let builder = built!(args, BertRegressor::builder(model));
-            let outputs = train.first().map_or(1, |row| row.label.len());
             builder.outputs(outputs).build()
         }
     }?;

@@ -93,7 +93,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         (None, Some(known)) => build(args, Some(known))?,
         (None, None) => build(args, Some(&labels_of(train.as_deref(), dev.as_deref())?))?,
     };
-    warn_of_ids(tagger.labels());
+    warn_of_words(tagger.labels());
     let known = known.unwrap_or_else(|| tagger.labels().clone());
     let test = common.test.as_ref();
     let test = test
@@ -157,13 +157,30 @@ fn labels_of(train: Option<&[TaggedWords]>, dev: Option<&[TaggedWords]>) -> Resu
     with_labels_of_dev(&of_train, of_dev.flat_map(|sentence| sentence.tags.clone()))
 }
 
-/// Says what to do about tags that are ids: entities are known by the names of tags alone.
-fn warn_of_ids(labels: &Labels) {
+/// Says why words are counted instead of entities, which are known by the names of tags alone.
+fn warn_of_words(labels: &Labels) {
     let id = |name: &String| name.trim_start_matches("LABEL_").parse::<i64>().is_ok();
     if labels.names().iter().all(id) {
         eprintln!(
             "warning: the tags are numbers, so that words are counted and not entities: name them \
              in the order of their ids with --labels"
+        );
+        return;
+    }
+    let typed = |name: &str| match name.as_bytes() {
+        [prefix, b'-' | b'_', ..] | [prefix] => b"BIESLUM".contains(prefix),
+        _ => false,
+    };
+    let outside = |name: &String| name.eq_ignore_ascii_case("O");
+    let marked = |name: &String| outside(name) || name.len() > 1 && typed(name);
+    let mut others = labels.names().iter();
+    let odd = others.find(|name| *name != "O" && !typed(name));
+    if let Some(odd) = odd
+        && labels.names().iter().any(marked)
+    {
+        eprintln!(
+            "warning: tags such as {odd:?} mark no entity as O, B-PER or I-PER do, so that words are \
+             counted and not entities"
         );
     }
 }

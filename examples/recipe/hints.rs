@@ -12,9 +12,24 @@ pub fn hint(error: &Error, common: &Common) -> Option<&'static str> {
     match error {
         Error::OtherHead { .. }
         | Error::ModelConfig {
-            field: "problem_type",
+            field: "problem_type" | "id2label",
             ..
-        } => Some("--fresh-head gives the model a new one, for the labels of --train"),
+        } if common.train.is_some() => {
+            Some("--fresh-head gives the model a new one, for the labels of --train")
+        }
+        Error::WeightShape { name, .. }
+            if name.starts_with("classifier.") && common.train.is_some() =>
+        {
+            Some("--fresh-head gives the model a new head, for the labels of --train")
+        }
+        // Of the model's own files no line can be left out.
+        Error::Line { path, .. }
+            if ![&common.train, &common.dev, &common.test]
+                .into_iter()
+                .any(|file| is(file, path)) =>
+        {
+            None
+        }
         Error::Line {
             path,
             problem: RowProblem::UnknownLabel { label, .. },

@@ -11,7 +11,7 @@ use clap::Args;
 pub struct LabelArgs {
     /// Classes in the order of their ids, between commas, or a file with one a line; files may then
     /// have ids instead of names. Default the classes of --train and --dev
-    #[arg(long, value_name = "A,B,C|FILE")]
+    #[arg(long, value_name = "A,B,C|FILE", value_parser = parse_labels)]
     labels: Option<String>,
 }
 
@@ -24,6 +24,21 @@ pub struct HeadArgs {
     /// Dropout before the head; default as the model has it
     #[arg(long)]
     pub dropout: Option<f64>,
+}
+
+fn parse_labels(given: &str) -> std::result::Result<String, String> {
+    let looks_like_path = given.contains(['/', '\\', '.']) && !given.contains(',');
+    match Path::new(given).is_file() {
+        true => Ok(given.to_owned()),
+        false if looks_like_path => Err("there is no such file".to_owned()),
+        false => named_labels(given)
+            .map(|_| given.to_owned())
+            .map_err(|error| error.chain()),
+    }
+}
+
+fn named_labels(given: &str) -> Result<Labels> {
+    Labels::new(given.split(',').map(str::trim))
 }
 
 impl LabelArgs {
@@ -42,7 +57,7 @@ impl LabelArgs {
         };
         let labels = match Path::new(given) {
             path if path.is_file() => Labels::from_file(path),
-            _ => Labels::new(given.split(',').map(str::trim)),
+            _ => named_labels(given),
         };
         Ok(Some(labels?.or_ids()))
     }

@@ -23,7 +23,8 @@ use bertfit::{
     RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir, model_dir_quietly,
 };
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
-use clap::{Args, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Id, Parser};
 use serde_json::Value;
 
 use rows::RowArgs;
@@ -338,9 +339,12 @@ impl Common {
             let (file, first) = (of_file[0].file.display(), &of_file[0]);
             let line = first.line.map(|line| format!(", line {line}"));
             eprintln!(
-                "{file}: {} rows cannot be used and are left out (skipped_rows.jsonl); the \
-                 first{}: {}",
+                "{file}: {} rows cannot be used and are left out{} (skipped_rows.jsonl); the first{}: {}",
                 of_file.len(),
+                match self.test.as_ref() == Some(&first.file) {
+                    true => ", or only predicted where just their labels cannot",
+                    false => "",
+                },
                 line.unwrap_or_default(),
                 first.problem
             );
@@ -405,12 +409,22 @@ macro_rules! configured {
 }
 pub(crate) use configured;
 
+/// Whether an error is of a setting that the command line gives, as one that cannot be parsed.
+fn is_flag(error: &Error, flags: &ArgMatches) -> bool {
+    let Error::Config { field, .. } = error else {
+        return false;
+    };
+    let is_given = |id: &Id| flags.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    flags.ids().any(|id| id.as_str() == *field && is_given(id))
+}
+
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     // What takes minutes, such as a download, says so.
     let levels = env_logger::Env::default().default_filter_or("warn,bertfit::hub=info");
     env_logger::Builder::from_env(levels).init();
-    let mut args = A::parse();
+    let flags = A::command().get_matches();
+    let mut args = A::from_arg_matches(&flags).unwrap_or_else(|error| error.exit());
     if let Err(problem) = args.check().and_then(|()| args.common().check()) {
         eprintln!("error: {problem}");
         return ExitCode::from(2);
@@ -429,6 +443,9 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         let hint = hints::hint(&error, &common).map(|hint| format!(" ({hint})"));
         eprintln!("error: {}{}", error.chain(), hint.unwrap_or_default());
-        ExitCode::FAILURE
+        match is_flag(&error, &flags) {
+            true => ExitCode::from(2),
+            false => ExitCode::FAILURE,
+        }
     })
 }

@@ -14,13 +14,13 @@ use super::rows::{TestArgs, first};
 pub struct TableArgs {
     /// Column of the text: name, or index from 0
     #[arg(long, default_value = "text")]
-    text_column: String,
+    pub text_column: String,
     /// Column of the second text of a pair
     #[arg(long)]
     pub pair_column: Option<String>,
     /// Column of the label, or of the text to write
     #[arg(long, default_value = "label")]
-    label_column: String,
+    pub label_column: String,
     /// The tables have no header; columns are indexes
     #[arg(long)]
     no_header: bool,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use self::forms::{Found, Keys};
 use super::decompress::{Unpack, open_rows};
-use super::format::Syntax;
+use super::format::{Format, Syntax};
 use super::records::{Record, Records};
 use super::skipped::SkippedRows;
 use crate::error::{Error, Result, RowProblem};
@@ -148,7 +148,8 @@ impl ChoiceFile {
     pub fn read_if_labelled(&self) -> Result<(Vec<ChoiceExample>, bool)> {
         let mut example = None;
         let labelled = self.read_with(|found| {
-            let label = found.label.ok();
+            let endings = found.example.endings.len();
+            let label = found.label.ok().filter(|&label| label < endings);
             example = example.take().or(found.written);
             Ok(ChoiceExample {
                 label,
@@ -185,6 +186,14 @@ impl ChoiceFile {
     }
 
     fn records(&self) -> Result<Records<impl BufRead + use<>>> {
+        if let Ok(Format::Csv | Format::Tsv) = Format::of(&self.path) {
+            return Err(Error::File {
+                path: self.path.clone(),
+                problem: "tables have no lists of endings: write it as JSON lines, a list of \
+                          objects, or Parquet"
+                    .to_owned(),
+            });
+        }
         let content = open_rows(&self.path, self.unpack, Syntax::JsonLines)?;
         Ok(Records::new(content, Syntax::JsonLines, 1, &self.path))
     }

@@ -1,9 +1,8 @@
 //! What the labels of a table look like, and whether they are written as they are meant.
 
 use super::columns::Layout;
-use super::example::Example;
 use super::labels::number;
-use super::raw_label::{ONE_HOT, RawLabel, is_one_hot};
+use super::raw_label::{ONE_HOT, RawLabel, listed_as_text};
 use super::table::Table;
 use crate::error::{Error, Result, shown};
 
@@ -38,6 +37,14 @@ impl Table {
             RawLabel::Float(_) => true,
             RawLabel::List(_) => false,
         });
+        let list = labels.iter().find_map(|label| match label {
+            RawLabel::Text(text) => listed_as_text(text),
+            _ => None,
+        });
+        if let Some(problem) = list {
+            let path = self.path().to_owned();
+            return Err(Error::File { path, problem });
+        }
         match labels.iter().find(|label| several(label)) {
             Some(RawLabel::Text(text)) if all_numbers && !named => {
                 let text = shown(text);
@@ -95,10 +102,11 @@ impl Table {
         Ok(labels)
     }
 
-    /// An error where all rows have a 0 and a 1 in their lists: each of them then has the same two
-    /// classes. With more than two, one of them stands there twice, which is an error of its row.
-    pub(super) fn refuse_one_hot(&self, rows: &[Example<Vec<String>>]) -> Result<()> {
-        match !rows.is_empty() && rows.iter().all(|row| is_one_hot(&row.label)) {
+    /// An error where all rows have a 0 and a 1 in their lists: each of them would have the same
+    /// two classes. With more than two, one of them stands there twice, which is an error of its
+    /// row.
+    pub(super) fn refuse_one_hot(&self, one_hot: bool) -> Result<()> {
+        match one_hot {
             true => Err(Error::File {
                 path: self.path().to_owned(),
                 problem: ONE_HOT.to_owned(),

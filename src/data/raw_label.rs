@@ -59,6 +59,9 @@ impl RawLabel {
             Self::Float(name) => vec![name],
             Self::Text(text) if text.trim().is_empty() => Vec::new(),
             Self::Text(text) => {
+                if let Some(problem) = listed_as_text(&text) {
+                    return Err(problem);
+                }
                 let names = text.split(separator);
                 names.map(|name| name.trim().to_owned()).collect()
             }
@@ -111,7 +114,22 @@ pub(super) const ONE_HOT: &str = "labels that are 0 or 1 for each class are not 
 
 /// Whether these are 0 or 1, of several classes.
 pub(super) fn is_one_hot<S: AsRef<str>>(names: &[S]) -> bool {
-    names.len() > 1 && names.iter().all(|name| matches!(name.as_ref(), "0" | "1"))
+    let is_one = |name: &S| matches!(name.as_ref(), "0" | "1" | "False" | "True");
+    names.len() > 1 && names.iter().all(is_one)
+}
+
+/// What is said of a list of Python or JSON that stands in a text, as data frames are saved: its
+/// names would have brackets and quotes.
+pub(super) fn listed_as_text(text: &str) -> Option<String> {
+    let inside = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let is_list = inside.trim().is_empty() || inside.contains([',', '\'', '"']);
+    is_list.then(|| {
+        format!(
+            "`{}` is a list that is written as text: write the names with a delimiter between \
+             them, or the table as JSON lines",
+            shown(text)
+        )
+    })
 }
 
 /// A number as a class is called by it: `1.0` is the same as `1`.

@@ -244,7 +244,8 @@ enum Place {
 
 /// One line of JSON lines.
 fn parse_object(line: &str) -> Result<Map<String, Value>, RowProblem> {
-    let value = serde_json::from_str(line).map_err(|error| RowProblem::Syntax(explain(&error)))?;
+    let syntax = |error: serde_json::Error| RowProblem::Syntax(explain(&error, line));
+    let value = serde_json::from_str(line).map_err(syntax)?;
     match value {
         Value::Object(object) => Ok(object),
         other => Err(RowProblem::Syntax(format!(
@@ -256,7 +257,20 @@ fn parse_object(line: &str) -> Result<Map<String, Value>, RowProblem> {
 
 /// What is wrong with a line of JSON, without the line number 1 that the parser
 /// counts for each of them.
-fn explain(error: &serde_json::Error) -> String {
+fn explain(error: &serde_json::Error, line: &str) -> String {
+    // As Python writes floats that are no numbers.
+    let from = line
+        .get(error.column().saturating_sub(1)..)
+        .unwrap_or_default();
+    if let Some(word) = ["NaN", "Infinity", "-Infinity"]
+        .into_iter()
+        .find(|word| from.starts_with(word))
+    {
+        return format!(
+            "not valid JSON: {word} is none: write null (column {})",
+            error.column()
+        );
+    }
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = match message.strip_suffix(&place).unwrap_or(&message) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::decompress::{Unpack, open};
 use super::skipped::SkippedRows;
 use super::squad::{QaExample, QaSpan, character_starts, misplaced, nearest, stands_at};
-use super::squad_json::{Item, Question, RawAnswer, Row, Top};
+use super::squad_json::{Item, Part, Question, RawAnswer, Row, Top};
 use crate::error::{Error, PathContext, Result, shown};
 
 /// A file of questions, plain or compressed (`.gz`, `.xz`): JSON in SQuAD's form, version 1.1 or
@@ -18,8 +18,9 @@ use crate::error::{Error, PathContext, Result, shown};
 /// `{"text": […], "answer_start": […]}` or a list of objects. Rows stand in a list, in a list
 /// under the key `data`, one on each line, or in Parquet.
 ///
-/// Ids are texts or whole numbers. A question has no answer if its answers are absent, `null`
-/// or empty, or if it says `"is_impossible": true`; an answer whose text is empty is none.
+/// Ids are texts or whole numbers. A question has no answer if its answers are `null` or empty, or
+/// if it says `"is_impossible": true`, then whatever its answers are; an answer whose text is empty
+/// is none. The key `answers` may be absent in a whole file, which is then one to predict.
 ///
 /// ```no_run
 /// # use bertfit::SquadFile;
@@ -52,8 +53,9 @@ struct Place {
     line: Option<usize>,
     /// The element of the list at the top, or of that under the key `data`.
     element: Option<(&'static str, usize)>,
-    /// Paragraph and question of an article.
-    question: Option<(usize, usize)>,
+    /// Paragraph of an article, and question of the paragraph.
+    paragraph: Option<usize>,
+    question: Option<usize>,
 }
 
 impl fmt::Display for Place {
@@ -64,9 +66,12 @@ impl fmt::Display for Place {
         if let Some((list, element)) = self.element {
             write!(f, "{list}[{element}]")?;
         }
-        if let Some((paragraph, question)) = self.question {
+        if let Some(paragraph) = self.paragraph {
             let dot = if self.element.is_some() { "." } else { " " };
-            write!(f, "{dot}paragraphs[{paragraph}].qas[{question}]")?;
+            write!(f, "{dot}paragraphs[{paragraph}]")?;
+        }
+        if let Some(question) = self.question {
+            write!(f, ".qas[{question}]")?;
         }
         Ok(())
     }
@@ -81,8 +86,27 @@ struct Reading<'a> {
     first_skipped: Option<String>,
     examples: Vec<QaExample>,
     ids: HashSet<String>,
-    misplaced: usize,
-    first_misplaced: Option<String>,
+    /// Whether a question has the key of answers.
+    answered: bool,
+    /// Examples without it that do not say that there is none.
+    unanswered: Vec<(usize, Place)>,
+    misplaced: Noted,
+    /// Questions with answers that are said to have none.
+    impossible: Noted,
+}
+
+/// What is said once, of the first of several questions.
+#[derive(Default)]
+struct Noted {
+    count: usize,
+    first: Option<String>,
+}
+
+impl Noted {
+    fn add(&mut self, first: impl FnOnce() -> String) {
+        self.count += 1;
+        self.first.get_or_insert_with(first);
+    }
 }
 
 impl SquadFile {
@@ -116,7 +140,8 @@ impl SquadFile {
     /// - [`Error::Read`]: the file cannot be opened, read or decompressed.
     /// - [`Error::Json`]: it is not JSON of a known form.
     /// - [`Error::File`]: it has no questions, two have the same id, a question or a
-    ///   context is empty, or an answer does not stand where it should.
+    ///   context is empty, a field is absent or of another type, or an answer does not stand where
+    ///   it should.
     pub fn read(&self) -> Result<Vec<QaExample>> {
         self.read_with(Answers::Placed)
     }
@@ -153,8 +178,10 @@ impl SquadFile {
             first_skipped: None,
             examples: Vec::new(),
             ids: HashSet::new(),
-            misplaced: 0,
-            first_misplaced: None,
+            answered: false,
+            unanswered: Vec::new(),
+            misplaced: Noted::default(),
+            impossible: Noted::default(),
         };
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Top>();
         let (mut line, mut seen) = (1, 0);
@@ -196,9 +223,11 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn item(&mut self, item: Item, place: Place) -> Result<()> {
-        let paragraphs = match item {
-            Item::Row(row) => {
+    fn item(&mut self, item: Part<Item>, place: Place) -> Result<()> {
+        let paragraphs = match item.0 {
+            Err(problem) => return self.leave_out(None, place, &problem),
+            Ok(Item::Article(paragraphs)) => paragraphs,
+            Ok(Item::Row(row)) => {
                 let Row { context, question } = *row;
                 let context = match self.examples.last() {
                     // Questions on the same context mostly follow each other.
@@ -208,18 +237,30 @@ impl Reading<'_> {
                 let starts = character_starts(&context);
                 return self.question(question, &context, &starts, place);
             }
-            Item::Article(paragraphs) => paragraphs,
         };
         for (number, paragraph) in paragraphs.into_iter().enumerate() {
+            let paragraph_place = Place {
+                paragraph: Some(number),
+                ..place
+            };
+            let paragraph = match paragraph.0 {
+                Ok(paragraph) => paragraph,
+                Err(problem) => {
+                    self.leave_out(None, paragraph_place, &problem)?;
+                    continue;
+                }
+            };
             let context: Arc<str> = paragraph.context.into();
             let starts = character_starts(&context);
             for (row, question) in paragraph.qas.into_iter().enumerate() {
-                let question_place = Some((number, row));
                 let place = Place {
-                    question: question_place,
-                    ..place
+                    question: Some(row),
+                    ..paragraph_place
                 };
-                self.question(question, &context, &starts, place)?;
+                match question.0 {
+                    Ok(question) => self.question(question, &context, &starts, place)?,
+                    Err(problem) => self.leave_out(None, place, &problem)?,
+                }
             }
         }
         Ok(())
@@ -238,18 +279,25 @@ impl Reading<'_> {
             context: Arc::clone(context),
             answers: Vec::new(),
         };
-        let given = match (question.is_impossible, self.answers) {
-            (Some(true), _) | (_, Answers::Ignored) => Vec::new(),
-            _ => question.answers.0,
-        };
+        let impossible = question.is_impossible == Some(true);
+        let is_given = question.answers.is_some();
+        let mut given = question.answers.unwrap_or_default().0;
+        if self.answers == Answers::Ignored {
+            given.clear();
+        } else {
+            self.answered |= is_given;
+        }
+        if impossible && given.iter().any(RawAnswer::has_text) {
+            let first = || format!("{place} (`{}`)", shown(&example.id));
+            self.impossible.add(first);
+            given.clear();
+        }
         let mut misplaced = None;
-        for RawAnswer { text, answer_start } in given {
-            let text = text.unwrap_or_default();
-            if !text.trim().is_empty() {
-                let (span, problem) = placed(context, starts, text, answer_start.0);
-                example.answers.push(span);
-                misplaced = misplaced.or(problem);
-            }
+        for answer in given.into_iter().filter(RawAnswer::has_text) {
+            let text = answer.text.unwrap_or_default();
+            let (span, problem) = placed(context, starts, text, answer.answer_start.0);
+            example.answers.push(span);
+            misplaced = misplaced.or(problem);
         }
         let problem = match self.ids.contains(&example.id) {
             true => Some("an earlier question has the same id".to_owned()),
@@ -257,32 +305,53 @@ impl Reading<'_> {
         };
         let strict = self.answers == Answers::Placed;
         match (problem, misplaced) {
-            (Some(problem), _) => return self.leave_out(&example.id, place, &problem),
+            (Some(problem), _) => return self.leave_out(Some(&example.id), place, &problem),
             (None, Some(problem)) if strict => {
-                let problem = format!("{problem} (--on-bad-row skip leaves such questions out)");
-                return self.leave_out(&example.id, place, &problem);
+                return self.leave_out(Some(&example.id), place, &problem);
             }
-            (None, Some(problem)) => {
-                self.misplaced += 1;
-                let first = || format!("{place} (`{}`): {problem}", shown(&example.id));
-                self.first_misplaced.get_or_insert_with(first);
-            }
+            (None, Some(problem)) => self
+                .misplaced
+                .add(|| format!("{place} (`{}`): {problem}", shown(&example.id))),
             (None, None) => {}
+        }
+        if !is_given && !impossible && self.answers != Answers::Ignored {
+            self.unanswered.push((self.examples.len(), place));
         }
         self.ids.insert(example.id.clone());
         self.examples.push(example);
         Ok(())
     }
 
-    /// Ends the reading at a question that cannot be used, or goes on without it.
-    fn leave_out(&mut self, id: &str, place: Place, problem: &str) -> Result<()> {
-        let problem = format!("{place} (`{}`): {problem}", shown(id));
+    /// Ends the reading at a part that cannot be used, or goes on without it.
+    fn leave_out(&mut self, id: Option<&str>, place: Place, problem: &str) -> Result<()> {
+        let id = id.map_or(String::new(), |id| format!(" (`{}`)", shown(id)));
+        let problem = format!("{place}{id}: {problem}");
         let Some(skipped) = self.skipped else {
-            return self.refuse(problem);
+            let help = "(--on-bad-row skip leaves such questions out)";
+            return self.refuse(format!("{problem} {help}"));
         };
         let line = place.line.map(|line| line as u64);
         skipped.add(self.path.to_owned(), line, problem.clone());
         self.first_skipped.get_or_insert(problem);
+        Ok(())
+    }
+
+    /// Leaves out questions without the key of answers, where others have it.
+    fn leave_out_unanswered(&mut self) -> Result<()> {
+        if !self.answered {
+            return Ok(());
+        }
+        let mut unanswered = std::mem::take(&mut self.unanswered);
+        for &(example, place) in &unanswered {
+            let id = self.examples[example].id.clone();
+            let problem = "missing field `answers`, which other questions have; where there is no \
+                           answer it is an empty list";
+            self.leave_out(Some(&id), place, problem)?;
+        }
+        unanswered.reverse();
+        for (example, _) in unanswered {
+            self.examples.remove(example);
+        }
         Ok(())
     }
 
@@ -291,7 +360,8 @@ impl Reading<'_> {
         Err(Error::File { path, problem })
     }
 
-    fn finish(self) -> Result<Vec<QaExample>> {
+    fn finish(mut self) -> Result<Vec<QaExample>> {
+        self.leave_out_unanswered()?;
         match (self.examples.is_empty(), &self.first_skipped) {
             (true, None) => return self.refuse("there are no questions".to_owned()),
             (true, Some(first)) => {
@@ -299,13 +369,25 @@ impl Reading<'_> {
             }
             (false, _) => {}
         }
-        if let Some(first) = &self.first_misplaced {
+        let (path, questions) = (self.path.display(), self.examples.len());
+        if let Noted {
+            count,
+            first: Some(first),
+        } = &self.misplaced
+        {
             log::warn!(
-                "{}: {} of {} questions have an answer that does not stand where the file says; \
-                 its text is compared all the same; the first is {first}",
-                self.path.display(),
-                self.misplaced,
-                self.examples.len(),
+                "{path}: {count} of {questions} questions have an answer that does not stand where \
+                 the file says; its text is compared all the same; the first is {first}"
+            );
+        }
+        if let Noted {
+            count,
+            first: Some(first),
+        } = &self.impossible
+        {
+            log::warn!(
+                "{path}: {count} of {questions} questions have answers and say that they are \
+                 impossible; they are taken to have no answer; the first is {first}"
             );
         }
         Ok(self.examples)

@@ -5,23 +5,29 @@
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
+use serde_json::{Map, Value};
 
 /// A value at the top of a file.
 #[derive(Debug)]
 pub(super) enum Top {
     /// An object with the key `data`.
-    Data(Vec<Item>),
-    List(Vec<Item>),
-    One(Item),
+    Data(Vec<Part<Item>>),
+    List(Vec<Part<Item>>),
+    One(Part<Item>),
 }
+
+/// A part of a file, or why it is none, so that one that cannot be used says nothing of the
+/// others.
+#[derive(Debug)]
+pub(super) struct Part<T>(pub(super) Result<T, String>);
 
 /// An element of a list.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Fields")]
 pub(super) enum Item {
-    Article(Vec<Paragraph>),
+    Article(Vec<Part<Paragraph>>),
     Row(Box<Row>),
 }
 
@@ -35,15 +41,16 @@ pub(super) struct Row {
 #[derive(Debug, Deserialize)]
 pub(super) struct Paragraph {
     pub(super) context: String,
-    pub(super) qas: Vec<Question>,
+    pub(super) qas: Vec<Part<Question>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Question {
     pub(super) id: Id,
     pub(super) question: String,
-    #[serde(default)]
-    pub(super) answers: Answers,
+    /// `None` without the key.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) answers: Option<Answers>,
     pub(super) is_impossible: Option<bool>,
 }
 
@@ -62,6 +69,14 @@ pub(super) struct RawAnswer {
     pub(super) answer_start: Start,
 }
 
+impl RawAnswer {
+    /// An empty text is no answer.
+    pub(super) fn has_text(&self) -> bool {
+        let text = self.text.as_deref();
+        text.is_some_and(|text| !text.trim().is_empty())
+    }
+}
+
 /// A place, which some files give as -1 or `null` where there is no answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Start(pub(super) Option<i64>);
@@ -70,14 +85,18 @@ pub(super) struct Start(pub(super) Option<i64>);
 #[derive(Deserialize)]
 #[serde(expecting = "an object with questions")]
 struct Fields {
-    data: Option<Vec<Item>>,
-    paragraphs: Option<Vec<Paragraph>>,
+    paragraphs: Option<Vec<Part<Paragraph>>>,
     context: Option<String>,
     id: Option<Id>,
     question: Option<String>,
-    #[serde(default)]
-    answers: Answers,
+    #[serde(default, deserialize_with = "given")]
+    answers: Option<Answers>,
     is_impossible: Option<bool>,
+}
+
+/// What stands under a key that is there, `null` too.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Answers>, D::Error> {
+    Answers::deserialize(deserializer).map(Some)
 }
 
 impl TryFrom<Fields> for Item {
@@ -117,6 +136,18 @@ impl TryFrom<Fields> for Item {
     }
 }
 
+impl<T: DeserializeOwned> Part<T> {
+    fn of(value: Value) -> Self {
+        Self(T::deserialize(value).map_err(|error| error.to_string()))
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Part<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::of)
+    }
+}
+
 impl<'de> Deserialize<'de> for Top {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
@@ -132,14 +163,19 @@ impl<'de> Deserialize<'de> for Top {
                 Vec::deserialize(list).map(Top::List)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Top, A::Error> {
-                let mut fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
-                match fields.data.take() {
-                    Some(data) => Ok(Top::Data(data)),
-                    None => Item::try_from(fields)
-                        .map(Top::One)
-                        .map_err(A::Error::custom),
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top, A::Error> {
+                let (mut data, mut fields) = (None, Map::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "data" {
+                        data = Some(map.next_value()?);
+                    } else {
+                        fields.insert(key, map.next_value()?);
+                    }
                 }
+                Ok(match data {
+                    Some(data) => Top::Data(data),
+                    None => Top::One(Part::of(Value::Object(fields))),
+                })
             }
         }
         deserializer.deserialize_any(Any)

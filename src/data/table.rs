@@ -50,6 +50,8 @@ pub struct Table {
     label: Column,
     label_delimiter: Option<char>,
     known: Option<Labels>,
+    /// Numbers of a row.
+    pub(super) count: Option<usize>,
     pub(super) skipped: Option<SkippedRows>,
 }
 
@@ -73,6 +75,7 @@ impl Table {
             label: "label".into(),
             label_delimiter: None,
             known: None,
+            count: None,
             skipped: None,
         }
     }
@@ -144,6 +147,12 @@ impl Table {
         self
     }
 
+    /// Rows have so many numbers as labels; default as many as the first one.
+    pub fn numbers(mut self, count: usize) -> Self {
+        self.count = Some(count);
+        self
+    }
+
     /// Lifts the limits of a compressed file, for one that you trust: by default it may not
     /// become more than 64 MiB and 200 times its size, nor ask for more than 256 MiB of memory.
     pub fn unpack_everything(mut self) -> Self {
@@ -172,8 +181,11 @@ impl Table {
     /// As [`read`](Self::read), but a row may have no label; none of them may stand there
     /// twice. [`Error::File`] where all rows have a 0 or 1 for each class instead of names.
     pub fn read_lists(&self) -> Result<Vec<Example<Vec<String>>>> {
-        let rows = self.rows(&self.labelled_columns(), |row| self.listed(row))?;
-        self.refuse_one_hot(&rows)?;
+        let mut one_hot = true;
+        let rows = self.rows(&self.labelled_columns(), |row| {
+            self.listed(row, &mut one_hot)
+        })?;
+        self.refuse_one_hot(one_hot)?;
         Ok(rows)
     }
 
@@ -184,7 +196,7 @@ impl Table {
     /// As [`read`](Self::read); [`Error::Line`] where a number is none or not finite, or
     /// there are more or fewer than in the first row.
     pub fn read_numbers(&self) -> Result<Vec<Example<Vec<f32>>>> {
-        let (mut expected, mut texts) = (None, false);
+        let (mut expected, mut texts) = (self.count, false);
         let rows = self.rows(&self.labelled_columns(), |row| {
             texts |= matches!(row.label, Some(Ok(RawLabel::Text(_))));
             self.numbered(row, &mut expected)

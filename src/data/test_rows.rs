@@ -27,9 +27,11 @@ impl Table {
     pub fn read_lists_if_labelled(&self) -> Result<Option<Vec<Example<Vec<String>>>>> {
         let columns = self.labelled_columns();
         let missing = |row: &Example<Vec<String>>| row.label.is_empty() || row.label == ["-1"];
-        let rows = self.rows_if_labelled(&columns, |row| self.listed(row), missing)?;
-        if let Some(rows) = &rows {
-            self.refuse_one_hot(rows)?;
+        let mut one_hot = true;
+        let of = |row: Row| self.listed(row, &mut one_hot);
+        let rows = self.rows_if_labelled(&columns, of, missing)?;
+        if rows.is_some() {
+            self.refuse_one_hot(one_hot)?;
         }
         Ok(rows)
     }
@@ -40,7 +42,7 @@ impl Table {
     /// # Errors
     /// As [`read_numbers`](Self::read_numbers), also where only some rows have numbers.
     pub fn read_numbers_if_labelled(&self) -> Result<Option<Vec<Example<Vec<f32>>>>> {
-        let mut expected = None;
+        let mut expected = self.count;
         let missing = |row: &Example<Vec<f32>>| row.label == [-1.0];
         let of = |row: Row| self.numbered(row, &mut expected);
         self.rows_if_labelled(&self.labelled_columns(), of, missing)

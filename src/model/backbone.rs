@@ -331,8 +331,12 @@ impl BackboneBuilder {
             let of_encoder = |name: &str| name.starts_with("bert.");
             let rules = LoadRules {
                 may_be_fresh: &|name| match of_encoder(name) {
-                    // Checkpoints of masked language models have no pooler.
-                    true => name.starts_with("bert.pooler."),
+                    // Checkpoints of masked language models have no pooler, which a fitted head
+                    // on it needs.
+                    true => {
+                        name.starts_with("bert.pooler.")
+                            && !(used && self.head == HeadWeights::Required)
+                    }
                     false => self.head != HeadWeights::Required,
                 },
                 keep_fresh: &|name| self.head == HeadWeights::Fresh && !of_encoder(name),

@@ -81,7 +81,7 @@ pub struct BertConfig {
     /// The inverse of `id2label`, which is written and never read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label2id: Option<Value>,
-    /// All other fields, untouched.
+    /// All other fields that are not null, untouched.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -142,8 +142,7 @@ impl BertConfig {
         check_model_type(&fields, &path)?;
         // From the text once more, since errors have its lines.
         let config: Self = serde_json::from_slice(&text).map_err(json)?;
-        config.check(&path)?;
-        Ok(config)
+        config.checked(&path)
     }
 
     /// The configuration in a part of a JSON file; `path` is the file to name in an error.
@@ -153,8 +152,16 @@ impl BertConfig {
             path: path.to_owned(),
             source,
         })?;
-        config.check(path)?;
-        Ok(config)
+        config.checked(path)
+    }
+
+    /// The same, checked, without fields that say nothing of it: null is absent, and weights that
+    /// are read are numbers as they are, however they were once kept.
+    fn checked(mut self, path: &Path) -> Result<Self> {
+        self.check(path)?;
+        self.other
+            .retain(|key, value| !value.is_null() && key != "quantization_config");
+        Ok(self)
     }
 
     /// The number of hidden units of one attention head.

@@ -25,4 +25,4 @@ pub use linear::Linear;
 pub(crate) use lm_head::{LmHead, cross_entropy};
 pub use precision::{Precision, cpu_has_bf16};
 pub use weights::LoadReport;
-pub(crate) use weights::current_name;
+pub(crate) use weights::{current_name, has_weight};

@@ -52,6 +52,11 @@ pub(crate) struct LoadRules<'a> {
     pub(crate) begins_as: &'a dyn Fn(&str) -> Option<String>,
 }
 
+/// Whether the files of a folder have a weight of this name.
+pub(crate) fn has_weight(dir: &Path, name: &str) -> Result<bool> {
+    Ok(WeightFiles::find(dir)?.names.contains_key(name))
+}
+
 /// Copies the weights of `dir` into `variables`.
 pub(crate) fn load(
     dir: &Path,
@@ -132,7 +137,7 @@ pub(crate) fn load(
             |stored, tensor| {
                 wanted[stored]
                     .iter()
-                    .try_for_each(|&name| copy(tensor, &variables[name]))
+                    .try_for_each(|&name| copy(tensor, name, &variables[name]))
             },
         )?;
         // What an index does not list.
@@ -258,9 +263,17 @@ pub(crate) fn load_all(dir: &Path, variables: &BTreeMap<String, Tensor>) -> Resu
     load(dir, variables, &rules).map(|_| ())
 }
 
+/// Names of modules around a model: `DataParallel`, `torch.compile`, and what Lightning's examples
+/// call it.
+const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "model."];
+
 /// The name that a tensor of any BERT checkpoint has in ours: with the `bert.`
-/// prefix, and with the layer norms' later names.
+/// prefix, with the layer norms' later names, and without those of modules around the model.
 pub(crate) fn current_name(name: &str) -> String {
+    let mut name = name;
+    while let Some(inside) = WRAPPERS.iter().find_map(|outer| name.strip_prefix(outer)) {
+        name = inside;
+    }
     let name = match name {
         _ if name.ends_with("LayerNorm.gamma") => {
             name.replace("LayerNorm.gamma", "LayerNorm.weight")
@@ -301,7 +314,12 @@ pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     Ok(tensors)
 }
 
-fn copy(stored: &Tensor, variable: &Tensor) -> Result<()> {
+fn copy(stored: &Tensor, name: &str, variable: &Tensor) -> Result<()> {
+    let sum = stored.f_sum(Kind::Float);
+    let sum = sum.and_then(|sum| sum.f_double_value(&[]));
+    if !sum.doing("adding up weights")?.is_finite() {
+        log::warn!("`{name}` holds numbers that are not finite: nothing can be computed with them");
+    }
     // Master weights are float32 whatever the file holds; copy_ converts.
     let mut variable = variable.shallow_clone();
     tch::no_grad(|| variable.f_copy_(stored)).doing("copying weights")

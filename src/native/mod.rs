@@ -24,9 +24,7 @@ pub(crate) use floats::{Numbers, floats};
 pub(crate) use memory::memory_is_reused;
 pub use memory::reuse_memory;
 pub(crate) use parallel::in_parallel;
-pub(crate) use products::OneDnn;
-#[cfg(test)]
-pub(crate) use products::are_exact;
+pub(crate) use products::{OneDnn, are_exact, bmm, matmul};
 
 /// Kinds of argument, in the order of `Tag` in door.cpp.
 #[repr(i32)]

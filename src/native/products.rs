@@ -36,10 +36,6 @@ pub(crate) struct OneDnn(());
 impl OneDnn {
     /// `None` where it would be no gain, or not for this model alone.
     pub(crate) fn begin(device: Device) -> Result<Option<Self>, TchError> {
-        if device == Device::Cpu && !are_exact()? {
-            static WARNING: std::sync::Once = std::sync::Once::new();
-            WARNING.call_once(|| log::warn!("{SHORT_PRODUCTS}"));
-        }
         let gpus = || Cuda::device_count() > 0;
         if !is_a_gain(device, cpu_has_avx512(), gpus) {
             return Ok(None);
@@ -82,10 +78,27 @@ impl Drop for OneDnn {
     }
 }
 
-const SHORT_PRODUCTS: &str = "this libtorch multiplies some float32 matrices in bfloat16 on this \
-    processor, with errors of one in 500 (pytorch/pytorch#130919); bertfit's own layers and losses \
-    do not, but activations other than GELU, attention weights and in-batch negatives are computed \
-    by libtorch, and no more precise than that";
+/// The product of a `[M, K]` and b `[K, N]`, `[M, N]`: a float32 one of float32 matrices, as its
+/// gradients are, where libtorch's own is not.
+pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
+    if a.kind() != Kind::Float || a.device() != Device::Cpu || are_exact()? {
+        return a.f_matmul(b);
+    }
+    // That of a dense layer with a bias is.
+    let weight = b.f_transpose(0, 1)?.f_contiguous()?;
+    let zero = Tensor::f_zeros(&weight.size()[..1], (Kind::Float, Device::Cpu))?;
+    a.f_linear(&weight, Some(&zero))
+}
+
+/// The same of `[B, M, K]` and `[B, K, N]`.
+pub(crate) fn bmm(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
+    if are_exact()? {
+        return a.f_bmm(b);
+    }
+    let (a, b) = (a.f_unbind(0)?, b.f_unbind(0)?);
+    let products = a.iter().zip(&b).map(|(a, b)| matmul(a, b));
+    Tensor::f_stack(&products.collect::<Result<Vec<_>, _>>()?, 0)
+}
 
 /// Whether libtorch's products of float32 matrices are float32 ones on this CPU. Those of version
 /// 2.4 are not on ARM where it has bfloat16 units (pytorch/pytorch#130919).

@@ -9,6 +9,7 @@ use tch::{Kind, Reduction, TchError, Tensor};
 use crate::encode::{EmbeddingTarget, LOWEST};
 use crate::error::{Error, Result};
 use crate::fine_tuner::Loss;
+use crate::native;
 
 /// How embeddings are compared in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -103,8 +104,8 @@ impl EmbeddingLoss {
         match *self {
             Self::MultipleNegatives { scale } => {
                 let candidates = unit(&Tensor::f_cat(&[&parts.pairs, &parts.negatives], 0)?)?;
-                let scores = unit(&parts.texts)?
-                    .f_matmul(&candidates.f_transpose(0, 1)?)? // [N, N + M]
+                let texts = unit(&parts.texts)?;
+                let scores = native::matmul(&texts, &candidates.f_transpose(0, 1)?)? // [N, N + M]
                     .f_mul_scalar(scale)?
                     .f_masked_fill(&target.like, LOWEST)?;
                 let own = Tensor::f_arange(target.examples(), (Kind::Int64, scores.device()))?;

@@ -15,7 +15,7 @@ use crate::model::{Backbone, BertConfig, HeadWeights};
 use crate::task::sequence::{
     ARCHITECTURE, REGRESSION, SequenceModel, SequenceSource, answers, truncation_setting,
 };
-use crate::task::source::{Source, dropout_setting, is_a, shared_settings};
+use crate::task::source::{Source, dropout_setting, shared_settings};
 
 /// A BERT that gives texts, or pairs of texts, a score or several.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl BertRegressorBuilder {
         let source = &self.sequence.source;
         let config = source.config()?;
         self.sequence.check(&config, REGRESSION)?;
-        let is_saved = is_a(&config, ARCHITECTURE) && source.head != HeadWeights::Fresh;
+        let is_saved = source.head != HeadWeights::Fresh && source.holds(&config, ARCHITECTURE)?;
         let saved = is_saved.then(|| config.num_labels());
         let outputs = self.outputs.or(saved).unwrap_or(1);
         if outputs == 0 {

@@ -9,7 +9,7 @@ use tch::Device;
 
 use crate::data::{Labels, is_unnamed};
 use crate::error::{Error, Result};
-use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Precision};
+use crate::model::{Backbone, BackboneBuilder, BertConfig, HeadWeights, Precision, has_weight};
 
 /// Key of `config.json` under which the settings that only bertfit knows stand.
 pub(super) const SETTINGS_KEY: &str = "bertfit";
@@ -47,11 +47,20 @@ impl Source {
         BertConfig::from_dir(&self.dir)
     }
 
-    /// The encoder with the head of `architecture`; the head of another task is no use.
+    /// The encoder with the head of `architecture`. The outputs of a head with another task's
+    /// classes mean something else; heads without classes have names that tell them apart.
     pub(super) fn backbone(&self, config: &BertConfig, architecture: &str) -> BackboneBuilder {
         let other = !config.architectures.is_empty() && !is_a(config, architecture);
         let head = match self.head {
-            HeadWeights::Found if other => HeadWeights::Fresh,
+            HeadWeights::Found if other && has_classes(architecture) => HeadWeights::Fresh,
+            HeadWeights::Required if other && has_classes(architecture) => {
+                log::warn!(
+                    "{}: the head of {} is used as that of {architecture}",
+                    self.dir.display(),
+                    config.architectures.join(", ")
+                );
+                HeadWeights::Required
+            }
             head => head,
         };
         let builder = Backbone::builder(&self.dir)
@@ -100,11 +109,20 @@ impl Source {
     /// The names of the classes of the head in the folder.
     fn saved_labels(&self, config: &BertConfig, architecture: &str) -> Result<Option<Vec<String>>> {
         let path = self.dir.join("config.json");
-        match (is_a(config, architecture), self.head) {
+        match (self.holds(config, architecture)?, self.head) {
             (true, _) => config.head_names(&path).map(Some),
             (false, HeadWeights::Required) => config.class_names(&path),
             // A published encoder may carry names all the same; there they say nothing.
             (false, HeadWeights::Found | HeadWeights::Fresh) => Ok(None),
+        }
+    }
+
+    /// Whether the folder holds a model of this kind. One that does not say what it is does where
+    /// it has a classifier, which is then used.
+    pub(super) fn holds(&self, config: &BertConfig, architecture: &str) -> Result<bool> {
+        match config.architectures.is_empty() {
+            true => has_weight(&self.dir, "classifier.weight"),
+            false => Ok(is_a(config, architecture)),
         }
     }
 
@@ -143,6 +161,12 @@ impl Source {
             false => longest.min(128),
         }
     }
+}
+
+/// Whether a model's head has classes or numbers of a task for outputs; those of all such heads
+/// have the same name, `classifier`.
+fn has_classes(architecture: &str) -> bool {
+    !["BertForMaskedLM", "BertForQuestionAnswering"].contains(&architecture)
 }
 
 pub(super) fn is_a(config: &BertConfig, architecture: &str) -> bool {

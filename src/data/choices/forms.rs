@@ -295,6 +295,17 @@ fn listed_endings(key: &str, value: &Value) -> Result<Endings, RowProblem> {
     };
     let name = |value: &Value| value.get("label")?.as_str().map(str::to_owned);
     let (texts, names) = match value {
+        // Letters with their texts.
+        Value::Object(texts) if !texts.is_empty() && texts.values().all(Value::is_string) => {
+            let texts = texts
+                .iter()
+                .map(|(name, text)| Ok((name.clone(), text_of(name, text)?)));
+            let (names, texts) = texts
+                .collect::<Result<Vec<_>, RowProblem>>()?
+                .into_iter()
+                .unzip();
+            (texts, Some(names))
+        }
         Value::Object(lists) => {
             let of = |key| texts(lists.get(key).unwrap_or(&Value::Null));
             (of("text")?, of("label").ok())

@@ -4,7 +4,7 @@
 use super::Table;
 use crate::data::columns::Row;
 use crate::data::example::Example;
-use crate::data::raw_label::RawLabel;
+use crate::data::raw_label::{RawLabel, is_one_hot};
 use crate::error::RowProblem;
 
 impl Table {
@@ -21,10 +21,16 @@ impl Table {
         Ok(Example { label, ..row })
     }
 
-    /// The same with any number of labels.
-    pub(in crate::data) fn listed(&self, row: Row) -> Result<Example<Vec<String>>, RowProblem> {
+    /// The same with any number of labels. `one_hot` stays true while all rows have a 0 or 1 for
+    /// each class.
+    pub(in crate::data) fn listed(
+        &self,
+        row: Row,
+        one_hot: &mut bool,
+    ) -> Result<Example<Vec<String>>, RowProblem> {
         let (separator, _) = self.between_labels();
         let row = self.interpreted(row, |label| label.names(separator))?;
+        *one_hot &= is_one_hot(&row.label);
         let names = row.label.into_iter().map(|label| self.known_name(label));
         let label = names.collect::<Result<Vec<_>, _>>()?;
         // Two ways of writing may stand for one class.
@@ -53,7 +59,11 @@ impl Table {
                     (',', 1, 2) | (',', 2, 1) => ": a decimal comma must be a point",
                     _ => "",
                 };
-                let problem = format!("{found} numbers, the first row has {expected}{hint}");
+                let whose = match self.count {
+                    Some(_) => "the model",
+                    None => "the first row",
+                };
+                let problem = format!("{found} numbers, {whose} has {expected}{hint}");
                 Err(self.label_problem(problem))
             }
         }

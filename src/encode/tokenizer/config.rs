@@ -252,7 +252,8 @@ impl TokenizerConfig {
             "added_tokens_decoder".to_owned(),
             json!(self.added_tokens_decoder),
         );
-        for (key, value) in &self.extra {
+        // What is null is read as absent.
+        for (key, value) in self.extra.iter().filter(|(_, value)| !value.is_null()) {
             // A special_tokens_map.json may bring a key that is read elsewhere.
             map.entry(key).or_insert_with(|| value.clone());
         }

@@ -1,5 +1,6 @@
 //! What a configuration says about the classes of a head: how many there are, and their names.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -28,7 +29,7 @@ impl BertConfig {
     /// number or a boolean is written as Python shows it: `0`, `True`.
     ///
     /// # Errors
-    /// When the ids are not 0, 1, 2, … or a name is something else; `path` is the
+    /// When the ids are not 0, 1, 2, … or a name is something else, empty or there twice; `path` is the
     /// file to name in the error.
     pub fn class_names(&self, path: &Path) -> Result<Option<Vec<String>>> {
         let Some(id2label) = &self.id2label else {
@@ -37,7 +38,24 @@ impl BertConfig {
         let count = id2label.as_object().map_or(0, Map::len);
         let names = (0..count).map(|id| name(id2label.get(id.to_string())?));
         match names.collect::<Option<Vec<_>>>() {
-            Some(names) if id2label.is_object() => Ok(Some(names)),
+            Some(names) if id2label.is_object() => {
+                let mut seen = BTreeSet::new();
+                match names
+                    .iter()
+                    .find(|name| name.is_empty() || !seen.insert(*name))
+                {
+                    Some(name) => {
+                        let rule = "distinct names that are not empty";
+                        Err(bad(
+                            path,
+                            "id2label",
+                            rule,
+                            format!("`{}`", name.escape_debug()),
+                        ))
+                    }
+                    None => Ok(Some(names)),
+                }
+            }
             _ => {
                 let rule = "names numbered from 0 without gaps";
                 Err(bad(path, "id2label", rule, short(id2label)))

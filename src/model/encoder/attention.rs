@@ -11,7 +11,7 @@ use crate::error::{Result, TorchContext};
 use crate::model::config::BertConfig;
 use crate::model::linear::Linear;
 use crate::native::fused::{self, Row};
-use crate::native::{Arg, Autocast, Op, one};
+use crate::native::{self, Arg, Autocast, Op, one};
 
 /// Scores that are computed at once on a CPU: 4 MiB in float32, so that softmax and the
 /// product after it find them in the cache.
@@ -221,17 +221,18 @@ fn attend_in_cache(
         let key = key.f_transpose(1, 2)?;
         // One for all, or one for each part.
         let scores = match biases.get(part).or(biases.first()) {
-            Some(bias) => bias
+            Some(bias) if native::are_exact()? => bias
                 .f_to_kind(query.kind())?
                 .f_baddbmm(query, &key, 1.0, scale)?,
-            None => query.f_mul_scalar(scale)?.f_bmm(&key)?,
+            Some(bias) => native::bmm(&query.f_mul_scalar(scale)?, &key)?.f_add(bias)?,
+            None => native::bmm(&query.f_mul_scalar(scale)?, &key)?,
         }; // [part, T, L]
         let shares = scores.f_softmax(-1, None::<Kind>)?;
         let shares = match dropout > 0.0 {
             true => shares.f_dropout(dropout, true)?,
             false => shares,
         };
-        mixed.push(shares.f_bmm(value)?);
+        mixed.push(native::bmm(&shares, value)?);
     }
     joined(mixed)?.f_view(&size[..])
 }

@@ -116,9 +116,20 @@ pub(crate) fn is_index(path: &Path) -> bool {
 
 fn absent(dir: &Path) -> Error {
     let other = OTHERS.iter().find(|name| dir.join(name).exists());
-    let there = match other {
-        Some(name) => format!("; {name} is of another library: save it with PyTorch"),
-        None => String::new(),
+    let shard = |name: &str| {
+        let number = name
+            .strip_prefix("model-")
+            .or(name.strip_prefix("pytorch_model-"));
+        number.is_some_and(|number| number.contains("-of-"))
+    };
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    let there = match (other, names.min_by_key(|name| (!shard(name), name.clone()))) {
+        (_, Some(name)) if shard(&name) => {
+            format!("; {name} is a part of some, and the index of all parts is absent: copy it too")
+        }
+        (Some(name), _) => format!("; {name} is of another library: save it with PyTorch"),
+        (None, _) => String::new(),
     };
     Error::File {
         path: dir.to_owned(),

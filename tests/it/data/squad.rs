@@ -30,7 +30,6 @@ fn both_versions_are_read() {
     let examples = read(json!([
         {"id": "1", "question": "What?", "answers": answers},
         {"id": "2", "question": "Who?", "answers": [], "is_impossible": true, "plausible_answers": []},
-        {"id": "3", "question": "To be predicted?"},
     ]));
     let context = "Zoë likes good food.";
     let first = QaExample::new("1", "What?", context);
@@ -39,10 +38,33 @@ fn both_versions_are_read() {
         first.with_answer("good food", 10).with_answer("food", 15)
     );
     assert_eq!(examples[1], QaExample::new("2", "Who?", context));
-    assert_eq!(
-        examples[2],
-        QaExample::new("3", "To be predicted?", context)
-    );
+    let examples = read(json!([{"id": "3", "question": "To be predicted?"}]));
+    let expected = QaExample::new("3", "To be predicted?", context);
+    assert_eq!(examples, [expected]);
+}
+
+/// A key that is misspelt must not make its question one without an answer.
+#[test]
+fn a_question_without_the_key_of_answers_beside_others_is_refused() {
+    let food = json!([{"text": "food", "answer_start": 15}]);
+    let all = json!([
+        {"id": "1", "question": "What?", "answers": food},
+        {"id": "2", "question": "Who?", "answer": food},
+        {"id": "3", "question": "Why?", "is_impossible": true},
+    ]);
+    let problem = "data[0].paragraphs[0].qas[1] (`2`): missing field `answers`, which other \
+                   questions have; where there is no answer it is an empty list";
+    let help = "(--on-bad-row skip leaves such questions out)";
+    assert_eq!(refused(all.clone()), format!("a.json: {problem} {help}"));
+    let file = file(all);
+    let open = || SquadFile::open(&file.path);
+    assert!(open().read_to_evaluate().is_err());
+    assert_eq!(open().read_questions().expect("questions").len(), 3);
+    let skipped = SkippedRows::new();
+    let read = open().skip_bad_rows(&skipped).read().expect("questions");
+    let ids: Vec<&str> = read.iter().map(|row| &row.id[..]).collect();
+    assert_eq!(ids, ["1", "3"]);
+    assert_eq!(skipped.rows()[0].problem, problem);
 }
 
 #[test]
@@ -80,7 +102,7 @@ fn each_question_that_cannot_be_used_is_named() {
         (
             json!([{"id": "x", "question": " \n", "answers": []}]),
             "the question is empty",
-            "",
+            help,
         ),
     ];
     for (qas, expected, help) in cases {
@@ -89,7 +111,9 @@ fn each_question_that_cannot_be_used_is_named() {
     let twice = json!([{"id": "x", "question": "What?"}, {"id": "x", "question": "Who?"}]);
     assert_eq!(
         refused(twice),
-        "a.json: data[0].paragraphs[0].qas[1] (`x`): an earlier question has the same id"
+        format!(
+            "a.json: data[0].paragraphs[0].qas[1] (`x`): an earlier question has the same id{help}"
+        )
     );
     assert_eq!(refused(json!([])), "a.json: there are no questions");
 }
@@ -160,7 +184,7 @@ fn whole_numbers_are_ids() {
     assert_eq!(ids, ["7", "-3", big]);
     // The same id, written in two ways.
     let twice = json!([{"id": 1, "question": "a"}, {"id": "1", "question": "b"}]);
-    assert!(refused(twice).ends_with("(`1`): an earlier question has the same id"));
+    assert!(refused(twice).contains("(`1`): an earlier question has the same id"));
 }
 
 #[test]
@@ -231,7 +255,7 @@ fn questions_that_cannot_be_used_are_left_out_and_listed() {
         problems,
         [
             "data[0].paragraphs[0].qas[1] (`b`): the answer `food` does not stand at character \
-             14, but at 15 (--on-bad-row skip leaves such questions out)",
+             14, but at 15",
             "data[0].paragraphs[0].qas[2] (`a`): an earlier question has the same id",
         ]
     );
@@ -254,45 +278,60 @@ fn questions_that_cannot_be_used_are_left_out_and_listed() {
 }
 
 #[test]
+fn what_is_no_question_is_left_out_and_listed() {
+    let context = "Zoë likes good food.";
+    let rows = [
+        rows().remove(0),
+        json!({"context": context, "question": "What?", "answers": []}),
+        json!({"id": 3, "context": context, "question": "Who?", "answers": 4}),
+        json!([1]),
+    ];
+    for rows in [json!(rows), json!({ "data": rows })] {
+        let list = OneFile::new("a.json", rows.to_string());
+        let skipped = SkippedRows::new();
+        let reader = SquadFile::open(&list.path).skip_bad_rows(&skipped);
+        assert_eq!(reader.read().expect("questions").len(), 1);
+        assert_eq!(skipped.rows().len(), 3);
+    }
+}
+
+#[test]
 fn what_is_not_of_the_form_is_refused_with_its_place() {
     let forms = "expected `paragraphs`, as in SQuAD's own form, or a row with `id`, `context`, \
                  `question` and `answers`";
+    let help = " (--on-bad-row skip leaves such questions out)";
     for (content, expected) in [
         ("", "a.json: there are no questions".to_owned()),
         (
             "{\"data\": [\n{}]}",
-            format!("a.json is not valid: {forms} at line 2 column 3"),
+            format!("a.json: data[0]: {forms}{help}"),
         ),
-        (
-            "{}",
-            format!("a.json is not valid: {forms} at line 1 column 2"),
-        ),
+        ("{}", format!("a.json: line 1: {forms}{help}")),
         (
             "{\"data\": [{\"context\": \"a\",\n\"question\": \"b\"}]}",
-            "a.json is not valid: missing field `id` at line 2 column 17".to_owned(),
+            format!("a.json: data[0]: missing field `id`{help}"),
         ),
         (
             "{\"data\": [{\"paragraphs\": [{\"context\": \"a\", \"qas\": [{\"id\": 1}]}]}]}",
-            "a.json is not valid: missing field `question` at line 1 column 60".to_owned(),
+            format!("a.json: data[0].paragraphs[0].qas[0]: missing field `question`{help}"),
         ),
         (
             "{\"id\": 1, \"context\": \"a\", \"question\": \"b\",\n\
              \"answers\": {\"text\": [\"c\"], \"answer_start\": []}}",
-            "a.json is not valid: `answers` has 1 in `text`, but 0 in `answer_start` at line 2 \
-             column 46"
-                .to_owned(),
+            format!("a.json: line 1: `answers` has 1 in `text`, but 0 in `answer_start`{help}"),
         ),
         (
             "{\"id\": 1.5, \"context\": \"a\", \"question\": \"b\"}",
-            "a.json is not valid: invalid type: floating point `1.5`, expected an id: a string or \
-             a whole number at line 1 column 10"
-                .to_owned(),
+            format!(
+                "a.json: line 1: invalid type: floating point `1.5`, expected an id: a string or \
+                 a whole number{help}"
+            ),
         ),
         (
             "[1]",
-            "a.json is not valid: invalid type: integer `1`, expected an object with questions at line 1 \
-             column 2"
-                .to_owned(),
+            format!(
+                "a.json: [0]: invalid type: integer `1`, expected an object with questions{help}"
+            ),
         ),
     ] {
         let file = OneFile::new("a.json", content);

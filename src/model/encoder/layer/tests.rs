@@ -201,11 +201,7 @@ fn first_tokens_alone_are_as_the_whole_layer_has_them() {
             let mut whole = case.exact();
             whole[0].1 = case.layout.first_tokens(&whole[0].1).expect("an output");
             case.want_first_tokens();
-            let operators = native::are_exact().expect("a product");
-            for by in [By::Ours]
-                .into_iter()
-                .chain(operators.then_some(By::Operators))
-            {
+            for by in [By::Ours, By::Operators] {
                 let alone = case.run(by, Precision::F32);
                 assert_eq!(alone.len(), whole.len());
                 for ((name, alone), (_, whole)) in alone.iter().zip(&whole) {
