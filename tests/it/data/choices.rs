@@ -226,3 +226,32 @@ fn an_object_may_have_several_questions_about_its_text() {
         assert_eq!(found, format!("a.jsonl:1: {problem}"));
     }
 }
+
+/// MedQA has its endings so.
+#[test]
+fn endings_may_be_letters_with_texts() {
+    let row = json!({
+        "question": "Who left?", "options": {"B": "Ann", "A": "Tom"}, "answer": "Ann",
+        "answer_idx": "B",
+    });
+    let file = OneFile::new("a.jsonl", row.to_string());
+    let rows = ChoiceFile::open(&file.path).read().expect("a question");
+    let label = rows[0].label.expect("a label");
+    assert_eq!(rows[0].endings[label], "Ann");
+}
+
+#[test]
+fn a_table_is_refused_and_a_label_that_is_no_ending_is_a_placeholder() {
+    let file = OneFile::new("a.csv", "question,ending0,ending1,label\na,b,c,0\n");
+    let error = ChoiceFile::open(&file.path).read().expect_err("a table");
+    assert_eq!(
+        file.message(&error),
+        "a.csv: tables have no lists of endings: write it as JSON lines, a list of objects, or \
+         Parquet"
+    );
+    let row = json!({"question": "a", "endings": ["b", "c"], "label": 2});
+    let file = OneFile::new("a.jsonl", row.to_string());
+    let read = ChoiceFile::open(&file.path).read_if_labelled();
+    let (rows, labelled) = read.expect("a question");
+    assert_eq!((rows[0].label, labelled), (None, false));
+}

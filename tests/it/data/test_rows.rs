@@ -239,6 +239,14 @@ fn labels_for_each_class_are_refused_with_the_right_form() {
         ),
         format!("a.jsonl: {form}")
     );
+    let truths = "{\"text\": \"a\", \"label\": [true, false]}\n";
+    assert_eq!(lists("a.jsonl", truths), format!("a.jsonl: {form}"));
+    // Numbers that are ids of classes do not make them lists of names.
+    let file = OneFile::new("a.jsonl", "{\"text\": \"a\", \"label\": [1, 0]}\n");
+    let known = Labels::new(["x", "y"]).expect("labels").or_ids();
+    let error = file.table().known_labels(&known).read_lists();
+    let error = file.message(&error.expect_err("no names"));
+    assert_eq!(error, format!("a.jsonl: {form}"));
     assert_eq!(
         lists("a.csv", "text,label\na,\"0,1,0\"\n"),
         format!("a.csv:2: field `label`: the label `0` stands there twice: {form}")
@@ -345,4 +353,58 @@ fn several_labels_may_stand_between_anything() {
         .read_numbers()
         .expect("numbers");
     assert_eq!(rows[0].label, [1.0, 2.5]);
+}
+
+/// As data frames are saved with lists in them.
+#[test]
+fn lists_that_are_written_as_text_are_refused() {
+    for list in ["['x', 'y']", "[\"x\"]", "[1, 0]", "[]"] {
+        let file = OneFile::new(
+            "a.csv",
+            format!("text,label\na,\"{}\"\n", list.replace('"', "\"\"")),
+        );
+        let problem = format!(
+            "`{}` is a list that is written as text: write the names with a delimiter between \
+             them, or the table as JSON lines",
+            list.escape_debug()
+        );
+        let error = file.table().read_lists().expect_err("no names");
+        assert_eq!(
+            file.message(&error),
+            format!("a.csv:2: field `label`: {problem}")
+        );
+        let error = file.table().problem_type().expect_err("no names");
+        assert_eq!(file.message(&error), format!("a.csv: {problem}"));
+    }
+    let file = OneFile::new("a.csv", "text,label\na,[x]\n");
+    assert_eq!(file.table().read_lists().expect("a row")[0].label, ["[x]"]);
+}
+
+#[test]
+fn rows_have_as_many_numbers_as_are_asked_for() {
+    let file = OneFile::new("a.csv", "text,label\na,\"0.5,1\"\n");
+    assert_eq!(
+        file.table().numbers(2).read_numbers().expect("rows").len(),
+        1
+    );
+    let error = file.table().numbers(1).read_numbers().expect_err("two");
+    assert_eq!(
+        file.message(&error),
+        "a.csv:2: field `label`: 2 numbers, the model has 1: a decimal comma must be a point"
+    );
+}
+
+#[test]
+fn what_python_writes_for_no_number_is_named() {
+    for word in ["NaN", "-Infinity"] {
+        let file = OneFile::new(
+            "a.jsonl",
+            format!("{{\"text\": \"a\", \"label\": {word}}}\n"),
+        );
+        let error = file.table().read().expect_err("no JSON");
+        assert_eq!(
+            file.message(&error),
+            format!("a.jsonl:1: not valid JSON: {word} is none: write null (column 24)")
+        );
+    }
 }

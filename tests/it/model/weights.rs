@@ -69,6 +69,11 @@ fn names_with_a_prefix_and_the_old_names_of_norms_load_the_same() {
         vec![(name.replace("LayerNorm.bias", "LayerNorm.beta"), tensor)]
     });
     assert_same_weights(&load(old.path()).expect("a model"), &expected);
+    // What trains a model on several GPUs, compiles it or holds it in a module of its own.
+    for outer in ["module.", "_orig_mod.", "module.model.bert."] {
+        let wrapped = rewritten(|name, tensor| vec![(format!("{outer}{name}"), tensor)]);
+        assert_same_weights(&load(wrapped.path()).expect("a model"), &expected);
+    }
 }
 
 #[test]
@@ -208,6 +213,18 @@ fn a_folder_without_weights_says_which_files_it_lacks() {
         dir.path().display()
     );
     assert!(error.starts_with(&expected), "{error}");
+    for part in [
+        "model-00002-of-00003.safetensors",
+        "pytorch_model-00001-of-00002.bin",
+    ] {
+        let path = dir.path().join(part);
+        std::fs::write(&path, "").expect("a file");
+        let error = load(dir.path()).expect_err("no index").to_string();
+        let end =
+            format!("{part} is a part of some, and the index of all parts is absent: copy it too");
+        assert!(error.ends_with(&end), "{error}");
+        std::fs::remove_file(path).expect("a removed file");
+    }
 }
 
 #[test]
@@ -239,6 +256,18 @@ fn a_classifier_without_its_head_does_not_load() {
         .expect_err("no head")
         .to_string();
     assert!(error.ends_with("the first is `classifier.bias`"), "{error}");
+    // Nor without the pooler that it was fitted with.
+    let mut weights = classifier.backbone().named_variables();
+    weights.retain(|name, _| !name.starts_with("bert.pooler."));
+    let weights: Vec<_> = weights.into_iter().collect();
+    Tensor::write_safetensors(&weights, dir.path().join(FILE)).expect("a written file");
+    let error = BertClassifier::load(dir.path())
+        .expect_err("no pooler")
+        .to_string();
+    assert!(
+        error.ends_with("the first is `bert.pooler.dense.bias`"),
+        "{error}"
+    );
 }
 
 #[test]

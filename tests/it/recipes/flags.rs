@@ -158,7 +158,7 @@ fn a_metric_that_is_not_reported_ends_a_run_before_its_first_step() {
     };
     // Of three classes there is no plain F1.
     let (status, errors) = bench.fails("text_classification", &words("rows.tsv", "wrong", "f1"));
-    assert_eq!(status, 1, "{errors}");
+    assert_eq!(status, 2, "{errors}");
     assert!(
         errors.contains("error: `metric` must be loss, perplexity or one of accuracy, "),
         "{errors}"
@@ -175,4 +175,31 @@ fn a_metric_that_is_not_reported_ends_a_run_before_its_first_step() {
     let best = state["best_metric"].as_f64().expect("a number");
     let least = results["perplexity"].as_f64().expect("a number");
     assert!((best / least - 1.0).abs() < 1e-6, "{best} {least}");
+}
+
+/// Whatever finds it out, a flag that cannot be used ends with status 2.
+#[test]
+fn a_setting_out_of_its_range_is_a_wrong_flag() {
+    let rows = "text,label\ngood,a\nbad,b\nsad,c\n";
+    let bench = Bench::new(&[("rows.csv", rows)]);
+    let run = format!("--model {} --train @rows.csv --out @out --quiet", model());
+    for (flags, problem) in [
+        ("--dropout 1", "`dropout` must be at least 0 and below 1"),
+        ("--encoder-dropout 2", "`encoder_dropout` must be"),
+        ("--max-length 2", "`max_length` must be"),
+        ("--labels a,a", "`labels` must be distinct names"),
+        ("--labels @none.txt", "there is no such file"),
+        (
+            "--label-column text",
+            "--text-column and --label-column name the same column",
+        ),
+        (
+            "--problem-type regression --class-weights balanced",
+            "--class-weights is not of the problem type regression",
+        ),
+    ] {
+        let (status, errors) = bench.fails("text_classification", &format!("{run} {flags}"));
+        assert_eq!(status, 2, "{flags}: {errors}");
+        assert!(errors.contains(problem), "{flags}: {errors}");
+    }
 }

@@ -260,3 +260,44 @@ fn models_without_names_take_ids() {
     assert!(results["test_mse"].is_number(), "{results}");
     run(&bench, "--model @scores --train @scores.csv --out @more");
 }
+
+/// A folder that does not say what it is has the names of its own head all the same.
+#[test]
+fn the_head_of_a_model_without_architectures_keeps_its_names() {
+    let bench = Bench::new(&[("train.csv", TRAIN)]);
+    let start = format!("--model {} --train @train.csv", model());
+    run(&bench, &format!("{start} --labels 1,0 --out @fitted"));
+    let config = bench.0.path().join("fitted/config.json");
+    let mut fields = read_json(config.clone());
+    fields
+        .as_object_mut()
+        .expect("an object")
+        .remove("architectures");
+    std::fs::write(&config, fields.to_string()).expect("a file");
+    let again = "--model @fitted --train @train.csv --out @again --overwrite";
+    let (status, errors) = bench.fails("text_classification", &format!("{again} --quiet"));
+    assert_eq!(status, 1);
+    assert!(errors.contains("--fresh-head"), "{errors}");
+    run(&bench, &format!("{again} --labels 1,0"));
+    assert_eq!(names(&bench, "again"), json!({"0": "1", "1": "0"}));
+    run(&bench, &format!("{again} --fresh-head"));
+    assert_eq!(names(&bench, "again"), json!({"0": "0", "1": "1"}));
+}
+
+/// A question of which only the label cannot be used is predicted all the same.
+#[test]
+fn every_question_of_a_test_file_gets_a_prediction() {
+    let row = |label: &str| {
+        format!("{{\"question\": \"a\", \"endings\": [\"b\", \"c\"], \"label\": {label}}}\n")
+    };
+    let (train, test) = (row("0") + &row("1"), row("0") + &row("null") + &row("1"));
+    let bench = Bench::new(&[("train.jsonl", &train), ("test.jsonl", &test)]);
+    let words = format!(
+        "--model {} --train @train.jsonl --test @test.jsonl --on-bad-row skip --out @out \
+         --max-steps 1 --quiet",
+        model()
+    );
+    let results = bench.run("multiple_choice", &words);
+    assert!(results["test_accuracy"].is_number());
+    assert_eq!(bench.predictions("out").len(), 3);
+}

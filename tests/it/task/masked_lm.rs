@@ -8,9 +8,10 @@ use bertfit::{
 use rust_bert::pipelines::common::{ModelResource, ModelType};
 use rust_bert::pipelines::masked_language::{MaskedLanguageConfig, MaskedLanguageModel};
 use rust_bert::resources::LocalResource;
+use serde_json::json;
 
 use super::parity::{logits, numbers_equal, transformers_loads};
-use crate::fixture::{assert_close, data, minilm, tensors, tiny};
+use crate::fixture::{assert_close, data, minilm, tensors, tiny, with_config};
 
 fn of_transformers() -> BertMaskedLm {
     BertMaskedLm::load(data("task/masked_lm")).expect("a model")
@@ -46,6 +47,23 @@ fn a_batch_gives_the_numbers_of_transformers() {
         "masked_lm",
         logits,
     );
+}
+
+/// The head has the same name in all models that have one, whatever they are called.
+#[test]
+fn the_head_of_any_pre_trained_model_is_used() {
+    let expected = of_transformers();
+    for name in ["BertForPreTraining", "BertLMHeadModel", "BertModel"] {
+        let dir = with_config(
+            &data("task/masked_lm"),
+            &[("architectures", json!([name]))],
+        );
+        let model = BertMaskedLm::builder(dir.path()).build().expect("a model");
+        let (ours, theirs) = (model.backbone(), expected.backbone());
+        for (name, weight) in theirs.named_variables() {
+            assert_eq!(ours.named_variables()[&name], weight, "{name}");
+        }
+    }
 }
 
 #[test]
