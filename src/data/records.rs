@@ -262,7 +262,7 @@ fn explain(error: &serde_json::Error, line: &str) -> String {
     let from = line
         .get(error.column().saturating_sub(1)..)
         .unwrap_or_default();
-    if let Some(word) = ["NaN", "Infinity", "-Infinity"]
+    if let Some(word) = ["NaN", "Infinity"]
         .into_iter()
         .find(|word| from.starts_with(word))
     {

@@ -54,10 +54,7 @@ fn a_batch_gives_the_numbers_of_transformers() {
 fn the_head_of_any_pre_trained_model_is_used() {
     let expected = of_transformers();
     for name in ["BertForPreTraining", "BertLMHeadModel", "BertModel"] {
-        let dir = with_config(
-            &data("task/masked_lm"),
-            &[("architectures", json!([name]))],
-        );
+        let dir = with_config(&data("task/masked_lm"), &[("architectures", json!([name]))]);
         let model = BertMaskedLm::builder(dir.path()).build().expect("a model");
         let (ours, theirs) = (model.backbone(), expected.backbone());
         for (name, weight) in theirs.named_variables() {
