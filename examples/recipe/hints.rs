@@ -1,8 +1,10 @@
-//! Which flag helps where a file or a model is not what it should be.
+//! Which flag an error is of, and which helps where a file or a model is not what it should be.
 
 use std::path::Path;
 
 use bertfit::{Error, RowProblem};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Id};
 
 use super::Common;
 
@@ -60,4 +62,13 @@ pub fn hint(error: &Error, common: &Common) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether an error is of a setting that the command line gives, as one that cannot be parsed.
+pub fn is_flag(error: &Error, flags: &ArgMatches) -> bool {
+    let Error::Config { field, .. } = error else {
+        return false;
+    };
+    let is_given = |id: &Id| flags.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    flags.ids().any(|id| id.as_str() == *field && is_given(id))
 }

@@ -23,8 +23,7 @@ use bertfit::{
     RunFolder, Schedule, TrainConfig, Trainer, Warmup, model_dir, model_dir_quietly,
 };
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Id, Parser};
+use clap::{Args, Parser};
 use serde_json::Value;
 
 use rows::RowArgs;
@@ -409,15 +408,6 @@ macro_rules! configured {
 }
 pub(crate) use configured;
 
-/// Whether an error is of a setting that the command line gives, as one that cannot be parsed.
-fn is_flag(error: &Error, flags: &ArgMatches) -> bool {
-    let Error::Config { field, .. } = error else {
-        return false;
-    };
-    let is_given = |id: &Id| flags.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    flags.ids().any(|id| id.as_str() == *field && is_given(id))
-}
-
 /// Parses the command line, runs the recipe, and prints what went wrong, if anything.
 pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     // What takes minutes, such as a download, says so.
@@ -443,7 +433,7 @@ pub fn main<A: Flags>(run: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
     found.and_then(|()| run(&args)).unwrap_or_else(|error| {
         let hint = hints::hint(&error, &common).map(|hint| format!(" ({hint})"));
         eprintln!("error: {}{}", error.chain(), hint.unwrap_or_default());
-        match is_flag(&error, &flags) {
+        match hints::is_flag(&error, &flags) {
             true => ExitCode::from(2),
             false => ExitCode::FAILURE,
         }
