@@ -126,7 +126,7 @@ fn labelled_texts() {
             ),
             (
                 "text_classification --train @number.tsv --dev @numbers.tsv",
-                "numbers.tsv: row 0: field `label`: 2 numbers, the model has 1",
+                "numbers.tsv:2: field `label`: 2 numbers, the model has 1",
             ),
             (
                 "text_generation --train @good.tsv --dev @empty.tsv",
