@@ -151,7 +151,7 @@ fn embeddings_say_what_is_missing() {
         ),
         (
             "--train @pairs.tsv --pair-column pair --scale 0",
-            1,
+            2,
             "`scale` must be above 0",
         ),
     ] {

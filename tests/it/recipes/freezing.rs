@@ -33,7 +33,7 @@ fn some_weights_stay_as_they_are() {
 
     for (flags, status, problem) in [
         ("--freeze head", 2, "none, embeddings, encoder, or a number"),
-        ("--freeze 3", 1, "at most 2"),
+        ("--freeze 3", 2, "at most 2"),
         ("--cache-frozen", 2, "false where no layer is frozen"),
     ] {
         let (got, errors) = bench.fails(

@@ -67,6 +67,6 @@ fn long_texts_are_read_as_the_flags_say() {
     }
     let words = format!("{common} --out @wrong --truncation windows --doc-stride 14");
     let (status, errors) = bench.fails("text_classification", &words);
-    assert_eq!(status, 1, "{errors}");
+    assert_eq!(status, 2, "{errors}");
     assert!(errors.contains("doc_stride"), "{errors}");
 }

@@ -119,7 +119,7 @@ fn words_that_are_no_entities_have_numbers_of_their_own_names() {
         "token_classification",
         &format!("{flags} --out @other --metric f1"),
     );
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(errors.contains("accuracy, f1_macro, f1_micro"), "{errors}");
 }
 
