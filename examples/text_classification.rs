@@ -190,9 +190,9 @@ fn problem_type(args: &Args) -> Result<String> {
         return Ok(SINGLE.to_owned());
     };
     let found = args.table(path)?.problem_type()?;
-    let before = BertConfig::from_dir(model)?.problem_type;
     if args.head.fresh_head
-        && let Some(before) = before.filter(|before| before != found)
+        && let Some(before) = BertConfig::from_dir(model)?.problem_type
+        && before != found
     {
         eprintln!(
             "warning: the labels of --train look like {found}, the fitted model's were {before}; \

@@ -81,7 +81,7 @@ impl Drop for OneDnn {
 /// The product of a `[M, K]` and b `[K, N]`, `[M, N]`: a float32 one of float32 matrices, as its
 /// gradients are, where libtorch's own is not.
 pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
-    if a.kind() != Kind::Float || a.device() != Device::Cpu || are_exact()? {
+    if are_exact(a)? {
         return a.f_matmul(b);
     }
     // That of a dense layer with a bias is.
@@ -92,7 +92,7 @@ pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
 
 /// The same of `[B, M, K]` and `[B, K, N]`.
 pub(crate) fn bmm(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
-    if are_exact()? {
+    if are_exact(a)? {
         return a.f_bmm(b);
     }
     let (a, b) = (a.f_unbind(0)?, b.f_unbind(0)?);
@@ -100,11 +100,12 @@ pub(crate) fn bmm(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
     Tensor::f_stack(&products.collect::<Result<Vec<_>, _>>()?, 0)
 }
 
-/// Whether libtorch's products of float32 matrices are float32 ones on this CPU. Those of version
-/// 2.4 are not on ARM where it has bfloat16 units (pytorch/pytorch#130919).
-pub(crate) fn are_exact() -> Result<bool, TchError> {
+/// Whether libtorch's products of matrices like x are computed in the numbers that they have. Those
+/// of float32 by version 2.4 are not on ARM where it has bfloat16 units (pytorch/pytorch#130919).
+pub(crate) fn are_exact(x: &Tensor) -> Result<bool, TchError> {
     static EXACT: OnceLock<bool> = OnceLock::new();
-    if !cfg!(target_arch = "aarch64") {
+    let is_asked = cfg!(target_arch = "aarch64") && x.device() == Device::Cpu;
+    if !is_asked || x.kind() != Kind::Float {
         return Ok(true);
     }
     match EXACT.get() {

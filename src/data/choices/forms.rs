@@ -297,14 +297,9 @@ fn listed_endings(key: &str, value: &Value) -> Result<Endings, RowProblem> {
     let (texts, names) = match value {
         // Letters with their texts.
         Value::Object(texts) if !texts.is_empty() && texts.values().all(Value::is_string) => {
-            let texts = texts
-                .iter()
-                .map(|(name, text)| Ok((name.clone(), text_of(name, text)?)));
-            let (names, texts) = texts
-                .collect::<Result<Vec<_>, RowProblem>>()?
-                .into_iter()
-                .unzip();
-            (texts, Some(names))
+            let endings = texts.values().filter_map(Value::as_str);
+            let endings = endings.map(str::to_owned).collect();
+            (endings, Some(texts.keys().cloned().collect()))
         }
         Value::Object(lists) => {
             let of = |key| texts(lists.get(key).unwrap_or(&Value::Null));

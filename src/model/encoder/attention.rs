@@ -221,7 +221,7 @@ fn attend_in_cache(
         let key = key.f_transpose(1, 2)?;
         // One for all, or one for each part.
         let scores = match biases.get(part).or(biases.first()) {
-            Some(bias) if native::are_exact()? => bias
+            Some(bias) if native::are_exact(query)? => bias
                 .f_to_kind(query.kind())?
                 .f_baddbmm(query, &key, 1.0, scale)?,
             Some(bias) => native::bmm(&query.f_mul_scalar(scale)?, &key)?.f_add(bias)?,
